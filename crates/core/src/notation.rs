@@ -1,0 +1,182 @@
+//! The notation for endpoints without the SDK: `ui=http:7860,access=owner; api=http:8000,prefix=keep`.
+//!
+//! Entries are separated by `;`. Each is `[name=]protocol:port[,option=value…]`.
+
+use std::sync::Arc;
+
+use crate::{
+    access::Who,
+    endpoint::{Prefix, Protocol},
+    observe::{Ask, Request, RequestFault, RequestOrigin},
+    principal::UserId,
+};
+
+/// The most entries that one text may have.
+pub const ENTRIES_MAX: usize = 32;
+
+/// Reads the notation. Each entry that cannot be understood becomes a request with its fault, so that its owner can be told.
+pub fn parse(text: &str, origin: RequestOrigin) -> Vec<Request> {
+    let entries: Vec<&str> = text
+        .split(';')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+        .collect();
+    if entries.len() > ENTRIES_MAX {
+        let ask = Err(RequestFault::TooMany(ENTRIES_MAX));
+        return vec![Request {
+            protocol: Protocol::Http,
+            name: None,
+            origin,
+            ask,
+        }];
+    }
+    entries.into_iter().map(|entry| parse_entry(entry, origin)).collect()
+}
+
+fn parse_entry(entry: &str, origin: RequestOrigin) -> Request {
+    let mut parts = entry.split(',').map(str::trim);
+    let head = parts.next().unwrap_or_default();
+    let (name, target) = match head.split_once('=') {
+        Some((name, target)) => (Some(Arc::from(name.trim())), target.trim()),
+        None => (None, head),
+    };
+    let (protocol, port) = target.split_once(':').unwrap_or((target, ""));
+    let known = match protocol.trim() {
+        "http" => Some(Protocol::Http),
+        "tcp" => Some(Protocol::Tcp),
+        _ => None,
+    };
+    let ask = match known {
+        Some(_) => parse_port(port.trim()).and_then(|port| {
+            let start = Ask {
+                claimed: None,
+                port,
+                prefix: Prefix::Auto,
+                access: None,
+            };
+            parts.try_fold(start, with_option)
+        }),
+        None => Err(RequestFault::Notation(format!(
+            "the protocol {:?} is neither http nor tcp",
+            cut(protocol)
+        ))),
+    };
+    Request {
+        protocol: known.unwrap_or(Protocol::Http),
+        name,
+        origin,
+        ask,
+    }
+}
+
+/// Reads a port from text; the SDK writes numbers, other clients write text.
+pub fn parse_port(text: &str) -> Result<u16, RequestFault> {
+    let number: i64 = text.parse().map_err(|_| RequestFault::PortNotANumber(cut(text)))?;
+    match u16::try_from(number) {
+        Ok(port) if port != 0 => Ok(port),
+        _ => Err(RequestFault::PortOutOfRange(number)),
+    }
+}
+
+fn with_option(mut ask: Ask, option: &str) -> Result<Ask, RequestFault> {
+    let (key, value) = option
+        .split_once('=')
+        .map_or((option, ""), |(key, value)| (key.trim(), value.trim()));
+    match (key, value) {
+        ("prefix", "auto") => ask.prefix = Prefix::Auto,
+        ("prefix", "cut") => ask.prefix = Prefix::Cut,
+        ("prefix", "keep") => ask.prefix = Prefix::Keep,
+        ("access", value) => ask.access = Some(parse_who(value)?),
+        _ => {
+            return Err(RequestFault::Notation(format!(
+                "the option {:?} is not known",
+                cut(option)
+            )));
+        }
+    }
+    Ok(ask)
+}
+
+/// Reads whom to let in: `owner`, `visible`, `public`, or `users:<id>+<id>…`.
+pub fn parse_who(text: &str) -> Result<Who, RequestFault> {
+    match text {
+        "owner" => Ok(Who::Owner),
+        "visible" => Ok(Who::Visible),
+        "public" => Ok(Who::Public),
+        _ => match text.strip_prefix("users:") {
+            Some(users) if !users.is_empty() => Ok(Who::Users(users.split('+').map(UserId::new).collect())),
+            _ => Err(RequestFault::Notation(format!(
+                "access {:?} is none of owner, visible, public, users:<id>+<id>",
+                cut(text)
+            ))),
+        },
+    }
+}
+
+/// At most 64 characters of somebody else's text.
+pub fn cut(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn one(text: &str) -> Request {
+        parse(text, RequestOrigin::Property)
+            .into_iter()
+            .next()
+            .expect("one entry")
+    }
+
+    #[test]
+    fn entries_have_names_protocols_ports_and_options() {
+        let requests = parse(
+            "ui=http:7860,access=owner; api = http:8000,prefix=keep; tcp:5432;",
+            RequestOrigin::Property,
+        );
+        let summary: Vec<_> = requests
+            .iter()
+            .map(|request| {
+                (
+                    request.name.as_deref(),
+                    request.protocol,
+                    request
+                        .ask
+                        .as_ref()
+                        .map(|ask| (ask.port, ask.prefix, ask.access.clone())),
+                )
+            })
+            .collect();
+        assert_eq!(
+            summary,
+            [
+                (Some("ui"), Protocol::Http, Ok((7860, Prefix::Auto, Some(Who::Owner)))),
+                (Some("api"), Protocol::Http, Ok((8000, Prefix::Keep, None))),
+                (None, Protocol::Tcp, Ok((5432, Prefix::Auto, None))),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        assert_eq!(one("http:zero").ask, Err(RequestFault::PortNotANumber("zero".into())));
+        assert_eq!(one("http:70000").ask, Err(RequestFault::PortOutOfRange(70000)));
+        assert_eq!(one("http:0").ask, Err(RequestFault::PortOutOfRange(0)));
+        assert!(matches!(one("gopher:70").ask, Err(RequestFault::Notation(_))));
+        assert!(matches!(one("http:70,colour=red").ask, Err(RequestFault::Notation(_))));
+        assert!(matches!(
+            one("http:70,access=everyone").ask,
+            Err(RequestFault::Notation(_))
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic_and_within_bounds(text in ".{0,300}") {
+            prop_assert!(parse(&text, RequestOrigin::Property).len() <= ENTRIES_MAX);
+        }
+    }
+}

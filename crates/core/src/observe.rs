@@ -1,0 +1,236 @@
+//! What a source sees now: whole lists, never changes.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    access::Who,
+    clock::Timestamp,
+    endpoint::{Prefix, Protocol, TaskId},
+    principal::{CompanyId, UserId},
+};
+
+/// All tasks that ask for an endpoint or did so until they ended, sorted by id. A source that sees an unchanged task again hands
+/// on the same `Arc`: that is how a new route table finds out cheaply what is new.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    tasks: Vec<Arc<ObservedTask>>,
+}
+
+impl Observation {
+    /// Sorts by id; of two with the same id the later one stays.
+    pub fn new(mut tasks: Vec<Arc<ObservedTask>>) -> Self {
+        tasks.sort_by_key(|task| task.id);
+        tasks.dedup_by(|later, kept| {
+            let is_same = later.id == kept.id;
+            if is_same {
+                std::mem::swap(later, kept);
+            }
+            is_same
+        });
+        Self { tasks }
+    }
+
+    /// The tasks, sorted by id.
+    pub fn tasks(&self) -> &[Arc<ObservedTask>] {
+        &self.tasks
+    }
+
+    /// The task with this id.
+    pub fn task(&self, id: TaskId) -> Option<&Arc<ObservedTask>> {
+        let at = self.tasks.binary_search_by_key(&id, |task| task.id).ok()?;
+        self.tasks.get(at)
+    }
+}
+
+/// One task as its source tells of it. Only what decisions need: no secrets, nothing that changes without meaning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObservedTask {
+    /// Identity.
+    pub id: TaskId,
+    /// The task's name, for people; at most 256 characters. Escape it.
+    pub name: Arc<str>,
+    /// Whose it is.
+    pub owner: UserId,
+    /// In which company.
+    pub company: CompanyId,
+    /// The project's id, if it has one.
+    pub project: Option<Arc<str>>,
+    /// The name of the queue it came from; `None` when unknown (tasks that nobody enqueued).
+    pub queue: Option<Arc<str>>,
+    /// What the task does.
+    pub status: TaskStatus,
+    /// Since when.
+    pub status_since: Timestamp,
+    /// When it started running, as ClearML tells.
+    pub started: Option<Timestamp>,
+    /// The addresses under which the source itself knows the task's workload: its worker's, or its pod's.
+    pub addresses: Vec<IpAddr>,
+    /// The endpoints that it asks for, sorted by protocol and name.
+    pub requests: Vec<Request>,
+    /// What stands in the task as published addresses now, sorted by name.
+    pub published: Vec<Published>,
+}
+
+/// A task's status in ClearML.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskStatus {
+    /// Not yet enqueued.
+    Created,
+    /// Waiting for a worker.
+    Queued,
+    /// Running.
+    InProgress,
+    /// Stopped by somebody.
+    Stopped,
+    /// Ended well.
+    Completed,
+    /// Ended badly.
+    Failed,
+    /// Ended and published.
+    Published,
+    /// Ended long ago.
+    Closed,
+    /// A word that we do not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl TaskStatus {
+    /// Reads the server's word.
+    pub fn parse(word: &str) -> Self {
+        match word {
+            "created" => Self::Created,
+            "queued" => Self::Queued,
+            "in_progress" => Self::InProgress,
+            "stopped" => Self::Stopped,
+            "completed" => Self::Completed,
+            "failed" => Self::Failed,
+            "published" | "publishing" => Self::Published,
+            "closed" => Self::Closed,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// True if the task ran and runs no longer.
+    pub fn is_ended(self) -> bool {
+        matches!(
+            self,
+            Self::Stopped | Self::Completed | Self::Failed | Self::Published | Self::Closed
+        )
+    }
+}
+
+impl fmt::Display for TaskStatus {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Created => "created",
+            Self::Queued => "queued",
+            Self::InProgress => "in progress",
+            Self::Stopped => "stopped",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Published => "published",
+            Self::Closed => "closed",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// One endpoint that a task asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Its name; `None` for the unnamed endpoint.
+    pub name: Option<Arc<str>>,
+    /// Where it was asked.
+    pub origin: RequestOrigin,
+    /// What is asked, or why it cannot be understood.
+    pub ask: Result<Ask, RequestFault>,
+}
+
+/// The understood part of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// The address that the task claims to have. A hint, never a target by itself. `None`: it names none.
+    pub claimed: Option<IpAddr>,
+    /// The port it listens on.
+    pub port: u16,
+    /// Whether it wants its prefix.
+    pub prefix: Prefix,
+    /// Whom it wants to let in. May only tighten the rule that holds without it.
+    pub access: Option<Who>,
+}
+
+/// Where a request was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestOrigin {
+    /// Runtime keys, as the SDK writes them.
+    Runtime,
+    /// The user property `portico`.
+    Property,
+}
+
+/// Why a request cannot be understood. Texts are cut at 64 characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestFault {
+    /// The port is no number.
+    #[error("the port {0:?} is not a number")]
+    PortNotANumber(String),
+    /// The port is a number, but no port.
+    #[error("the port {0} is not between 1 and 65535")]
+    PortOutOfRange(i64),
+    /// The address is missing or empty.
+    #[error("no address was given")]
+    AddressMissing,
+    /// The address is something else than an IP address; names are never looked up.
+    #[error("the address {0:?} is not an IP address")]
+    AddressNotAnIp(String),
+    /// The name is longer than 256 characters.
+    #[error("the endpoint's name is longer than 256 characters")]
+    NameTooLong,
+    /// More endpoints than one task may have.
+    #[error("a task may ask for at most {0} endpoints")]
+    TooMany(usize),
+    /// The property does not follow the notation.
+    #[error("the property portico: {0}")]
+    Notation(String),
+}
+
+/// What stands in a task as the address of one HTTP endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Published {
+    /// The endpoint's name; `None` for the unnamed one.
+    pub name: Option<Arc<str>>,
+    /// Runtime `endpoint[__name]`.
+    pub endpoint: Option<Arc<str>>,
+    /// Runtime `browser_endpoint[__name]`.
+    pub browser_endpoint: Option<Arc<str>>,
+    /// User property `gateway_url[__name]`.
+    pub property: Option<Arc<str>>,
+}
+
+/// How well a source is doing; the console, the metrics and `status` show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceHealth {
+    /// When the last complete observation was made.
+    pub observed: Option<Timestamp>,
+    /// Since when it fails, and why; `None` while it works.
+    pub failing: Option<Failing>,
+}
+
+/// A failure that lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// Since when.
+    pub since: Timestamp,
+    /// Stable word for metrics: `unreachable`, `refused`, `timeout`, `bad_answer`, `untrusted` …
+    pub reason: &'static str,
+    /// For the operator; no secrets.
+    pub detail: String,
+}

@@ -1,0 +1,80 @@
+//! Which tasks claim which addresses. An address that tasks of two owners claim is given to neither: whoever may edit a task could
+//! otherwise have another's application answer under an endpoint and a rule of his own.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use super::SHARDS;
+use crate::{clock::Timestamp, endpoint::TaskId, observe::ObservedTask, principal::UserId, refusal::Refusal};
+
+/// All claims, sharded by address, so that a change copies little.
+#[derive(Clone, Debug)]
+pub(super) struct Claims(Box<[Arc<ClaimsShard>]>);
+
+type ClaimsShard = HashMap<SocketAddr, Vec<Claim>>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Claim {
+    task: TaskId,
+    owner: UserId,
+    started: Timestamp,
+}
+
+impl Claims {
+    pub(super) fn none() -> Self {
+        Self((0..SHARDS).map(|_| Arc::default()).collect())
+    }
+
+    /// Adds a task's claim to an address. Twice is once.
+    pub(super) fn add(&mut self, address: SocketAddr, task: &ObservedTask) {
+        let claims = Arc::make_mut(&mut self.0[shard_of(address)])
+            .entry(address)
+            .or_default();
+        if claims.iter().all(|claim| claim.task != task.id) {
+            claims.push(Claim {
+                task: task.id,
+                owner: task.owner.clone(),
+                started: task.started.unwrap_or_default(),
+            });
+        }
+    }
+
+    /// Takes a task's claim to an address away.
+    pub(super) fn remove(&mut self, address: SocketAddr, task: TaskId) {
+        let shard = Arc::make_mut(&mut self.0[shard_of(address)]);
+        if let Some(claims) = shard.get_mut(&address) {
+            claims.retain(|claim| claim.task != task);
+            if claims.is_empty() {
+                shard.remove(&address);
+            }
+        }
+    }
+
+    /// The tasks that claim an address.
+    pub(super) fn claimants(&self, address: SocketAddr) -> impl Iterator<Item = TaskId> {
+        self.at(address).iter().map(|claim| claim.task)
+    }
+
+    /// May `task` have the address?
+    pub(super) fn judge(&self, address: SocketAddr, task: &ObservedTask) -> Result<(), Refusal> {
+        let claims = self.at(address);
+        if let Some(stranger) = claims.iter().find(|claim| claim.owner != task.owner) {
+            return Err(Refusal::AddressContested { other: stranger.task });
+        }
+        match claims.iter().max_by_key(|claim| (claim.started, claim.task)) {
+            Some(newest) if newest.task != task.id => Err(Refusal::Superseded { by: newest.task }),
+            _ => Ok(()),
+        }
+    }
+
+    fn at(&self, address: SocketAddr) -> &[Claim] {
+        self.0[shard_of(address)].get(&address).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn shard_of(address: SocketAddr) -> usize {
+    let last = match address.ip() {
+        std::net::IpAddr::V4(v4) => v4.octets()[3],
+        std::net::IpAddr::V6(v6) => v6.octets()[15],
+    };
+    usize::from(last ^ address.port().to_be_bytes()[1])
+}

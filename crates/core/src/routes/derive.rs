@@ -1,0 +1,92 @@
+//! From one task to its routes, before anybody looks at the other tasks.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use super::Policy;
+use crate::{
+    endpoint::{EndpointKey, Protocol, Slug},
+    observe::{Ask, ObservedTask, Request},
+    refusal::Refusal,
+};
+
+/// One endpoint of a task: where it would lead, or why it cannot.
+pub(super) struct Candidate<'t> {
+    pub(super) key: EndpointKey,
+    pub(super) slug: Option<Slug>,
+    pub(super) outcome: Result<(SocketAddr, &'t Ask), Refusal>,
+}
+
+/// The candidates of a task, one for each request.
+pub(super) fn candidates<'t>(task: &'t ObservedTask, policy: &Policy) -> Vec<Candidate<'t>> {
+    let slugs: Vec<Option<Slug>> = task
+        .requests
+        .iter()
+        .map(|request| request.name.as_deref().map(Slug::of))
+        .collect();
+    let is_shared = |at: usize, request: &Request| {
+        let twins = task.requests.iter().zip(&slugs).enumerate();
+        twins
+            .filter(|(other, _)| *other != at)
+            .any(|(_, (other, slug))| other.protocol == request.protocol && *slug == slugs[at])
+    };
+    let of_task = whole_task(task, policy).err();
+    let candidate = |(at, request): (usize, &'t Request)| {
+        let outcome = match (&of_task, &request.ask) {
+            (Some(refusal), _) => Err(refusal.clone()),
+            (None, Err(fault)) => Err(Refusal::BadRequestOfTask(fault.clone())),
+            (None, Ok(_)) if request.protocol == Protocol::Tcp => Err(Refusal::StreamsOff),
+            (None, Ok(ask)) => match &slugs[at] {
+                Some(slug) if is_shared(at, request) => Err(Refusal::SlugCollision { slug: slug.clone() }),
+                _ => policy
+                    .dial
+                    .judge(ask.claimed, ask.port, &task.addresses)
+                    .map(|address| (address, ask))
+                    .map_err(|(address, why)| Refusal::AddressRefused { address, why }),
+            },
+        };
+        let key = EndpointKey {
+            task: task.id,
+            protocol: request.protocol,
+            name: request.name.clone(),
+        };
+        Candidate {
+            key,
+            slug: slugs[at].clone(),
+            outcome,
+        }
+    };
+    task.requests.iter().enumerate().map(candidate).collect()
+}
+
+/// What holds for all endpoints of a task.
+fn whole_task(task: &ObservedTask, policy: &Policy) -> Result<(), Refusal> {
+    if task.status.is_ended() {
+        return Err(Refusal::Ended {
+            status: task.status,
+            at: task.status_since,
+        });
+    }
+    if task.status != crate::observe::TaskStatus::InProgress {
+        return Err(Refusal::NotRunning { status: task.status });
+    }
+    let is_served = policy.queues.is_empty()
+        || task
+            .queue
+            .as_ref()
+            .is_some_and(|queue| policy.queues.iter().any(|served| *served == **queue));
+    if is_served {
+        Ok(())
+    } else {
+        Err(Refusal::WrongQueue {
+            queue: task.queue.clone().map(bounded),
+        })
+    }
+}
+
+fn bounded(queue: Arc<str>) -> Arc<str> {
+    if queue.chars().count() <= 64 {
+        queue
+    } else {
+        crate::notation::cut(&queue).into()
+    }
+}
