@@ -1,0 +1,76 @@
+//! `cargo xtask check`: everything that can be said about the project without running it.
+
+mod sizes;
+mod strangers;
+pub(crate) mod tree;
+
+use std::process::Command;
+
+use crate::steps::Steps;
+use crate::{commands, place, tools};
+
+/// Arguments of `cargo xtask check`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only what takes seconds: format, sizes, names, commands in the documentation
+    #[arg(long)]
+    quick: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut steps = Steps::start();
+    // Each step is taken even when one before has failed: all mistakes at once. `finish` makes the failures an error.
+    let _ = steps.run("format", &mut cargo(&["fmt", "--all", "--check"]));
+    let _ = steps.inspect("file sizes", sizes::inspect);
+    let _ = steps.inspect("strange names", strangers::inspect);
+    let _ = steps.inspect("commands in the documentation", commands::inspect);
+    if !arguments.quick {
+        let _ = imports(&mut steps);
+        let lints = [
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        let _ = steps.run("lints", &mut cargo(&lints));
+        // The features for development are off in what is shipped.
+        let shipped = ["clippy", "--locked", "--package", "portico", "--", "-D", "warnings"];
+        let _ = steps.run("lints of what is shipped", &mut cargo(&shipped));
+        let mut pages = cargo(&[
+            "doc",
+            "--locked",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ]);
+        pages.env("RUSTDOCFLAGS", "-D warnings");
+        let _ = steps.run("links in the code's documentation", &mut pages);
+    }
+    steps.finish()
+}
+
+/// Who may import what, licenses, and where libraries come from.
+fn imports(steps: &mut Steps) -> anyhow::Result<()> {
+    tools::DENY.install(steps)?;
+    let mut command = tools::DENY.command()?;
+    command.args([
+        "--locked",
+        "--all-features",
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ]);
+    steps.run("imports, licenses, sources", &mut command)
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = place::cargo();
+    command.args(arguments);
+    command
+}
