@@ -1,0 +1,61 @@
+//! `events`: counted and, if they are log lines, kept.
+
+use serde_json::{Value, json};
+
+use super::{Endpoint, V1, any};
+use crate::{call::Call, error::ApiError};
+
+/// Log lines kept for one task.
+const KEPT: usize = 1000;
+
+pub(super) fn endpoint(action: &str) -> Option<Endpoint> {
+    Some(match action {
+        "add" => any(V1, add),
+        "add_batch" => any(V1, add_batch),
+        "get_task_log" => any((2, 9), get_task_log),
+        _ => return None,
+    })
+}
+
+#[allow(clippy::unnecessary_wraps)] // every call has this shape
+fn add(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let event = Value::Object(call.arguments.map.clone());
+    keep(call, event);
+    Ok(json!({"added": 1, "errors": 0, "errors_info": {}}))
+}
+
+#[allow(clippy::unnecessary_wraps)] // every call has this shape
+fn add_batch(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let events = std::mem::take(&mut call.arguments.batch);
+    let added = events.len();
+    for event in events {
+        keep(call, event);
+    }
+    Ok(json!({"added": added, "errors": 0, "errors_info": {}}))
+}
+
+fn keep(call: &mut Call<'_>, event: Value) {
+    let Some(task) = event["task"].as_str().map(str::to_owned) else {
+        return;
+    };
+    // Reporting shows that the task lives.
+    if let Some(document) = call.state.tasks.get_mut(&task) {
+        document.insert("last_update".to_owned(), json!(call.now.stored()));
+    }
+    if event["type"] == "log" {
+        let lines = call.state.logs.entry(task).or_default();
+        if lines.len() < KEPT {
+            lines.push(event);
+        }
+    }
+}
+
+fn get_task_log(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let (company, task) = (call.company()?, call.arguments.text("task")?);
+    call.state
+        .tasks
+        .of(task, &company)
+        .ok_or_else(|| ApiError::invalid_task_id(task, &company))?;
+    let lines = call.state.logs.get(task).cloned().unwrap_or_default();
+    Ok(json!({"returned": lines.len(), "total": lines.len(), "events": lines}))
+}

@@ -1,0 +1,105 @@
+//! `workers`: agents that report themselves. What they report is kept so that tests can read it back.
+
+use serde_json::{Value, json};
+
+use super::{Endpoint, any};
+use crate::{
+    call::Call,
+    collection::{text, texts},
+    error::ApiError,
+    state::object,
+};
+
+pub(super) fn endpoint(action: &str) -> Option<Endpoint> {
+    Some(match action {
+        "register" => any((2, 4), register),
+        "unregister" => any((2, 4), unregister),
+        "status_report" => any((2, 4), status_report),
+        "get_all" => any((2, 4), get_all),
+        "get_stats" => any((2, 4), |_| Ok(json!({"workers": []}))),
+        _ => return None,
+    })
+}
+
+fn key(call: &Call<'_>) -> Result<String, ApiError> {
+    Ok(format!(
+        "worker_{}_{}_{}",
+        call.company()?,
+        call.user()?,
+        call.arguments.text("worker")?
+    ))
+}
+
+fn register(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let (key, name) = (key(call)?, call.arguments.text("worker")?);
+    let list = |field: &str| texts(call.arguments.map.get(field));
+    let worker = object(json!({
+        "key": key, "id": name, "company": call.company()?, "user": call.user()?, "ip": call.peer,
+        "queues": list("queues"), "tags": list("tags"), "system_tags": list("system_tags"),
+        "register_time": call.now.precise(), "register_timeout": call.arguments.map.get("timeout").cloned().unwrap_or(json!(600)),
+        "last_activity_time": call.now.precise(), "last_report_time": call.now.precise(),
+    }));
+    call.state.workers.insert(key, worker);
+    Ok(json!({}))
+}
+
+fn unregister(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let key = key(call)?;
+    call.state.workers.remove(&key);
+    Ok(json!({}))
+}
+
+fn status_report(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let key = key(call)?;
+    if !call.state.workers.contains_key(&key) {
+        register(call)?;
+    }
+    if let Some(worker) = call.state.workers.get_mut(&key) {
+        worker.insert("last_activity_time".to_owned(), json!(call.now.precise()));
+        worker.insert("last_report_time".to_owned(), json!(call.now.precise()));
+        if let Some(queues) = call.arguments.map.get("queues") {
+            worker.insert("queues".to_owned(), queues.clone());
+        }
+    }
+    let task = call.arguments.optional("task").map(str::to_owned);
+    if let Some(document) = task.and_then(|task| call.state.tasks.get_mut(&task)) {
+        document.insert("last_worker".to_owned(), json!(call.arguments.optional("worker")));
+        document.insert("last_worker_report".to_owned(), json!(call.now.stored()));
+    }
+    Ok(json!({}))
+}
+
+fn get_all(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let company = call.company()?;
+    let state = &call.state;
+    let workers = state
+        .workers
+        .values()
+        .filter(|worker| text(worker, "company") == company)
+        .map(|worker| {
+            let mut answer = Value::Object(worker.clone());
+            let user = text(worker, "user");
+            answer["company"] = json!({"id": company, "name": state.company_name(&company)});
+            answer["user"] =
+                json!({"id": user, "name": state.identities.get(user).map(|identity| &identity.user_name)});
+            let queues = texts(worker.get("queues")).into_iter().filter_map(|id| {
+                let queue = state.queues.of(&id, &company)?;
+                let entries = queue
+                    .get("entries")
+                    .and_then(Value::as_array)
+                    .map(Vec::as_slice)
+                    .unwrap_or_default();
+                let mut answer = json!({"id": id, "name": queue["name"], "num_tasks": entries.len()});
+                if let Some(next) = entries
+                    .first()
+                    .and_then(|entry| state.tasks.get(entry["task"].as_str()?))
+                {
+                    answer["next_task"] = json!({"id": next["id"], "name": next["name"]});
+                }
+                Some(answer)
+            });
+            answer["queues"] = queues.collect();
+            answer
+        });
+    Ok(json!({"workers": workers.collect::<Vec<_>>()}))
+}
