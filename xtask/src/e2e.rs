@@ -37,7 +37,7 @@ pub(crate) fn take(steps: &mut Steps, tally: &mut Tally, pytest: &[String]) -> a
         .args(pytest);
     command.env("PYTHONUNBUFFERED", "1").env("PYTHONUTF8", "1");
     command.env("PORTICO_BIN", place::built("portico")?);
-    command.env("PORTICO_EMULATOR_BIN", place::built("portico-emulator")?);
+    command.env("PORTICO_EMULATOR_BIN", place::built("clearml-emulator")?);
     steps.tests("end-to-end tests", &mut command, tally)
 }
 
