@@ -6,12 +6,15 @@ use anyhow::{Context, bail};
 
 use crate::steps::Steps;
 
-/// A browser, and fonts for it: without them pages come out as boxes.
-const PACKAGES: [&str; 4] = [
+/// A browser and fonts for it (without them pages come out as boxes); a network of its own for each run; a cache that
+/// stands in front; the client that the documentation tells people to use.
+const PACKAGES: [&str; 6] = [
     "chromium",
     "fonts-dejavu-core",
     "fonts-noto-color-emoji",
-    "openssh-client",
+    "iproute2",
+    "nginx-light",
+    "curl",
 ];
 
 /// Installs what is missing, or says exactly which command does.
