@@ -39,6 +39,10 @@ impl TaskId {
     }
 }
 
+fn letter(digit: u8) -> u8 {
+    if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }
+}
+
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
@@ -60,7 +64,11 @@ fn digit(byte: u8) -> Option<u8> {
 
 impl fmt::Display for TaskId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[letter(byte >> 4), letter(byte & 15)]);
+        }
+        out.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -119,17 +127,19 @@ pub struct EndpointKey {
 pub struct EndpointId(pub u64);
 
 impl EndpointKey {
-    /// The first 64 bits of SHA-256 over the key.
+    /// 64 bits of the task's id (random, made by the server) for an unnamed endpoint; of SHA-256 over the key for a named one, so
+    /// that nobody finds a name that meets another endpoint's id.
     pub fn id(&self) -> EndpointId {
-        let mut hash = Sha256::new();
-        hash.update(self.task.as_bytes());
-        hash.update(self.protocol.to_string());
-        if let Some(name) = &self.name {
-            hash.update([0]);
-            hash.update(name.as_bytes());
+        let first = |bytes: &[u8]| bytes.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte));
+        match &self.name {
+            None => EndpointId(first(self.task.as_bytes()) ^ self.protocol as u64),
+            Some(name) => {
+                let hash = Sha256::new()
+                    .chain_update(self.task.as_bytes())
+                    .chain_update([self.protocol as u8]);
+                EndpointId(first(&hash.chain_update(name.as_bytes()).finalize()))
+            }
         }
-        let digest = hash.finalize();
-        EndpointId(digest.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte)))
     }
 }
 

@@ -1,8 +1,13 @@
 //! A new table from an observation. What did not change since the previous table is shared with it.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 
-use super::{Policy, Route, RouteTable, SHARDS, TaskRoutes, claims::Claims, derive::candidates, shard_of};
+use super::{
+    Policy, Route, RouteTable, SHARDS, Shard, TaskRoutes,
+    claims::Claims,
+    derive::{Candidate, candidates},
+    shard_of,
+};
 use crate::{
     endpoint::{Endpoint, TaskId},
     observe::{Observation, ObservedTask},
@@ -12,11 +17,20 @@ use crate::{
 impl RouteTable {
     /// A table without routes.
     pub fn empty(policy: Arc<Policy>) -> Self {
+        Self::with_room(policy, 0)
+    }
+
+    /// A table without routes, with room for about this many.
+    fn with_room(policy: Arc<Policy>, room: usize) -> Self {
+        // Ids do not fall evenly into the shards: a quarter more saves most of them from growing.
+        let room = room + room / 4;
         Self {
             policy,
             observed: Arc::from([]),
-            shards: (0..SHARDS).map(|_| Arc::default()).collect(),
-            claims: Claims::none(),
+            shards: (0..SHARDS)
+                .map(|_| Arc::new(Shard::with_capacity(room / SHARDS)))
+                .collect(),
+            claims: Claims::none(room),
             endpoints: 0,
         }
     }
@@ -28,46 +42,50 @@ impl RouteTable {
     pub fn build(observation: &Observation, policy: &Arc<Policy>, previous: Option<&Self>) -> Self {
         let mut table = match previous {
             Some(previous) if previous.policy == *policy => previous.clone(),
-            _ => Self::empty(policy.clone()),
+            _ => Self::with_room(policy.clone(), observation.tasks().len()),
         };
         let observed = table.observed.clone();
         let changes = changes(&observed, observation.tasks());
-        let mut stale = BTreeSet::new();
-        let mut touched = BTreeSet::new();
-        for (old, new) in changes {
-            for (task, is_new) in [(old, false), (new, true)] {
-                let Some(task) = task else { continue };
-                for address in claimed(task, policy) {
-                    if is_new {
-                        table.claims.add(address, task);
-                    } else {
-                        table.claims.remove(address, task.id);
-                    }
-                    touched.insert(address);
-                }
+        let mut touched = HashSet::new();
+        for (old, new) in &changes {
+            let Some(old) = old else { continue };
+            for address in claimed(&candidates(old, policy)) {
+                table.claims.remove(address, old.id);
+                touched.insert(address);
             }
-            if let Some(new) = new {
-                stale.insert(new.id);
-            } else if let Some(old) = old {
+            if new.is_none() {
                 table.replace(old.id, None);
             }
         }
-        stale.extend(
-            touched
-                .into_iter()
-                .flat_map(|address| table.claims.claimants(address).collect::<Vec<_>>()),
-        );
-        for id in stale {
-            if let Some(task) = observation.task(id) {
-                let routes = table.routes_of(task);
-                table.replace(id, Some(routes));
+        let fresh: Vec<_> = changes
+            .into_iter()
+            .filter_map(|(_, new)| new.map(|new| (new, candidates(new, policy))))
+            .collect();
+        for (task, candidates) in &fresh {
+            for address in claimed(candidates) {
+                // Somebody else's routes depend on it only if somebody else is there.
+                if table.claims.add(address, task) > 1 {
+                    touched.insert(address);
+                }
             }
+        }
+        for (task, candidates) in fresh {
+            let routes = table.routes_of(task, candidates);
+            table.replace(task.id, Some(routes));
+        }
+        let neighbors: HashSet<TaskId> = touched
+            .iter()
+            .flat_map(|address| table.claims.claimants(*address))
+            .collect();
+        for task in neighbors.into_iter().filter_map(|id| observation.task(id)) {
+            let routes = table.routes_of(task, candidates(task, policy));
+            table.replace(task.id, Some(routes));
         }
         table.observed = observation.tasks().into();
         table
     }
 
-    fn routes_of(&self, task: &Arc<ObservedTask>) -> TaskRoutes {
+    fn routes_of(&self, task: &Arc<ObservedTask>, candidates: Vec<Candidate<'_>>) -> TaskRoutes {
         let before = self.task(task.id);
         let known = |endpoint: Endpoint| -> Arc<Endpoint> {
             let mut old = before
@@ -78,7 +96,7 @@ impl RouteTable {
                 .cloned()
                 .unwrap_or_else(|| Arc::new(endpoint))
         };
-        let routes = candidates(task, &self.policy)
+        let routes = candidates
             .into_iter()
             .map(|candidate| {
                 let outcome = candidate.outcome.and_then(|(upstream, ask)| {
@@ -122,11 +140,10 @@ impl RouteTable {
 }
 
 /// The addresses that a task claims and that could be dialled.
-fn claimed(task: &ObservedTask, policy: &Policy) -> Vec<SocketAddr> {
-    candidates(task, policy)
-        .into_iter()
-        .filter_map(|candidate| Some(candidate.outcome.ok()?.0))
-        .collect()
+fn claimed(candidates: &[Candidate<'_>]) -> impl Iterator<Item = SocketAddr> {
+    candidates
+        .iter()
+        .filter_map(|candidate| Some(candidate.outcome.as_ref().ok()?.0))
 }
 
 type Change<'t> = (Option<&'t Arc<ObservedTask>>, Option<&'t Arc<ObservedTask>>);

@@ -20,12 +20,17 @@ struct Claim {
 }
 
 impl Claims {
-    pub(super) fn none() -> Self {
-        Self((0..SHARDS).map(|_| Arc::default()).collect())
+    /// No claims, with room for about this many.
+    pub(super) fn none(room: usize) -> Self {
+        Self(
+            (0..SHARDS)
+                .map(|_| Arc::new(ClaimsShard::with_capacity(room / SHARDS)))
+                .collect(),
+        )
     }
 
-    /// Adds a task's claim to an address. Twice is once.
-    pub(super) fn add(&mut self, address: SocketAddr, task: &ObservedTask) {
+    /// Adds a task's claim to an address (twice is once) and returns how many tasks claim it now.
+    pub(super) fn add(&mut self, address: SocketAddr, task: &ObservedTask) -> usize {
         let claims = Arc::make_mut(&mut self.0[shard_of(address)])
             .entry(address)
             .or_default();
@@ -36,6 +41,7 @@ impl Claims {
                 started: task.started.unwrap_or_default(),
             });
         }
+        claims.len()
     }
 
     /// Takes a task's claim to an address away.

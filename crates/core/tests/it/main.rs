@@ -1,0 +1,8 @@
+//! The decisions of core, seen from outside.
+#![allow(clippy::expect_used, clippy::indexing_slicing, missing_docs)]
+
+mod deciding;
+mod policies;
+mod scale;
+mod tables;
+mod world;
