@@ -1,7 +1,7 @@
 //! Measures the route table (the best of 21 runs, because other work on the machine only adds): `cargo run --release -p portico-core --example table_speed`.
 #![allow(
     clippy::expect_used,
-    clippy::print_stdout,
+    clippy::disallowed_macros,
     clippy::cast_possible_truncation,
     clippy::disallowed_methods
 )]

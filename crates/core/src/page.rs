@@ -70,9 +70,11 @@ pub fn html(refusal: &Refusal, context: &Context) -> String {
     let retry = refusal.retry_after().map(|seconds| seconds.max(1));
     if let Some(seconds) = retry {
         let unit = if seconds == 1 { "second" } else { "seconds" };
+        let is_said = hint.contains("by itself");
+        let again = if is_said { "Next try" } else { "This page tries again by itself" };
         let _ = write!(
             more,
-            "<p class=\"again\">This page tries again by itself in {seconds} {unit}.</p>"
+            "<p class=\"again\">{again} in {seconds} {unit}.</p>"
         );
     }
     let mut links = String::new();
@@ -199,7 +201,7 @@ mod tests {
     fn a_refusal_that_passes_tries_again_by_itself() {
         let page = html(&Refusal::Starting, &context());
         assert!(page.contains("<meta http-equiv=\"refresh\" content=\"2\">"), "{page}");
-        assert!(page.contains("tries again by itself in 2 seconds"), "{page}");
+        assert!(page.contains("tries again by itself") && page.contains("Next try in 2 seconds"), "{page}");
         let page = html(&Refusal::LogInDelayed { seconds: 0 }, &context());
         assert!(page.contains("content=\"1\""), "never a loop without pause: {page}");
     }

@@ -34,12 +34,16 @@ impl Claims {
         let claims = Arc::make_mut(&mut self.0[shard_of(address)])
             .entry(address)
             .or_default();
-        if claims.iter().all(|claim| claim.task != task.id) {
-            claims.push(Claim {
-                task: task.id,
-                owner: task.owner.clone(),
-                started: task.started.unwrap_or_default(),
-            });
+        // Sorted, so that the table does not depend on the order in which the claims arrived.
+        if let Err(at) = claims.binary_search_by_key(&task.id, |claim| claim.task) {
+            claims.insert(
+                at,
+                Claim {
+                    task: task.id,
+                    owner: task.owner.clone(),
+                    started: task.started.unwrap_or_default(),
+                },
+            );
         }
         claims.len()
     }
