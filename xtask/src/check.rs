@@ -4,7 +4,10 @@ mod sizes;
 mod strangers;
 pub(crate) mod tree;
 
+use std::collections::BTreeSet;
 use std::process::Command;
+
+use anyhow::{Context, bail};
 
 use crate::steps::Steps;
 use crate::{commands, place, tools};
@@ -37,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             "warnings",
         ];
         let _ = steps.run("lints", &mut cargo(&lints));
-        // The features for development are off in what is shipped.
+        let _ = steps.inspect("crates in what is shipped", shipped);
         let shipped = ["clippy", "--locked", "--package", "portico", "--", "-D", "warnings"];
         let _ = steps.run("lints of what is shipped", &mut cargo(&shipped));
         let mut pages = cargo(&[
@@ -62,6 +65,31 @@ fn imports(steps: &mut Steps) -> anyhow::Result<()> {
     let mut all = tools::DENY.command()?;
     all.args(["--locked", "check", "--hide-inclusion-graph", "licenses", "sources"]);
     steps.run("licenses and sources", &mut all).and(imports)
+}
+
+/// The development features are off in what is shipped, and so is the emulator.
+fn shipped() -> anyhow::Result<String> {
+    let mut tree = cargo(&[
+        "tree",
+        "--locked",
+        "--package",
+        "portico",
+        "--edges",
+        "normal,build",
+        "--prefix",
+        "none",
+    ]);
+    let output = tree.output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    // A line that was there before is marked with a star.
+    let crates: BTreeSet<&str> = text.lines().map(|line| line.trim_end_matches(" (*)")).collect();
+    if crates.iter().any(|line| line.starts_with("portico-emulator ")) {
+        bail!("portico contains portico-emulator without its feature `dev`");
+    }
+    Ok(format!("portico is made of {} crates", crates.len()))
 }
 
 fn cargo(arguments: &[&str]) -> Command {
