@@ -1,0 +1,124 @@
+"""Fixtures of the end-to-end tests. The first thing that happens is the move into a network of their own."""
+
+# ruff: noqa: E402
+from world import namespace
+
+namespace.enter()
+
+import pytest
+
+from world import process
+from world.applications import Applications
+from world.browser import Browser
+from world.emulator import Emulator
+from world.gateway import Gateway
+from world.jupyter import Jupyter
+from world.nginx import Nginx
+from world.tasks import SdkTask
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The one Chromium."""
+    browser = Browser()
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def browser(chromium):
+    """Makes visitors; they are gone after the test."""
+    yield chromium
+    chromium.dismiss()
+
+
+class Place:
+    """A directory and everything that runs in it; ended in the reverse order."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self._running = []
+        self._count = 0
+
+    def _start(self, kind, *given, **options):
+        self._count += 1
+        directory = self.directory / f"{self._count}-{kind.__name__.lower()}"
+        started = kind(directory, *given, **options)
+        self._running.append(started)
+        return started
+
+    def emulator(self, **options):
+        """Starts a ClearML server."""
+        return self._start(Emulator, **options)
+
+    def gateway(self, emulator, **options):
+        """Starts a gateway for it."""
+        return self._start(Gateway, emulator, **options)
+
+    def jupyter(self, task, port):
+        """Starts JupyterLab; it answers later (`wait`)."""
+        return self._start(Jupyter, task, port)
+
+    def sdk_task(self, emulator, **options):
+        """Starts a task."""
+        self._count += 1
+        return self.keep(SdkTask(emulator, self.directory / f"{self._count}-task", **options))
+
+    def applications(self):
+        """Starts applications of our own."""
+        return self._start(Applications)
+
+    def nginx(self, servers):
+        """Starts an nginx."""
+        return self._start(Nginx, servers)
+
+    def keep(self, thing):
+        """Stops it, too, in the end."""
+        self._running.append(thing)
+        return thing
+
+    def end(self):
+        """Ends everything; what the first stop has to say is said after all have ended."""
+        errors = []
+        for started in reversed(self._running):
+            try:
+                started.stop()
+            except Exception as error:  # the others must end, too
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A place of the test's own."""
+    place = Place(tmp_path)
+    yield place
+    place.end()
+
+
+@pytest.fixture(scope="module")
+def shared_place(tmp_path_factory):
+    """A place that the tests of one file share."""
+    place = Place(tmp_path_factory.mktemp("shared"))
+    yield place
+    place.end()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Shows what all programs wrote, and what the browser showed, when a test fails."""
+    outcome = yield
+    report = outcome.get_result()
+    if not report.failed:
+        return
+    for running in process.RUNNING:
+        for stream, text in (("stdout", running.stdout()), ("stderr", running.stderr())):
+            if text.strip():
+                report.sections.append((f"{running.name} {stream} (its end)", text[-6000:]))
+    browser = item.funcargs.get("browser")
+    for page in browser.pages() if browser and call.when == "call" else []:
+        try:
+            report.sections.append((f"browser at {page.url}", page.inner_text("body", timeout=1000)[:3000]))
+        except Exception as error:  # a page that cannot be read must not hide the failure
+            report.sections.append((f"browser at {page.url}", str(error)))
