@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Builds, installs what is missing, and runs pytest. The tests find the programs by `PORTICO_BIN` and
 /// `PORTICO_EMULATOR_BIN`.
 pub(crate) fn take(steps: &mut Steps, tally: &mut Tally, pytest: &[String]) -> anyhow::Result<()> {
-    steps.run("build", &mut build())?;
+    steps.run("build", &mut build(&["portico-emulator"]))?;
     debian::install(steps)?;
     let python = python::environment(steps)?;
     let mut command = Command::new(python);
@@ -41,17 +41,10 @@ pub(crate) fn take(steps: &mut Steps, tally: &mut Tally, pytest: &[String]) -> a
     steps.tests("end-to-end tests", &mut command, tally)
 }
 
-/// The gateway with its development features, and the emulator.
-pub(crate) fn build() -> Command {
+/// The gateway with its development features, and whatever else is named.
+pub(crate) fn build(others: &[&str]) -> Command {
     let mut command = place::cargo();
-    command.args([
-        "build",
-        "--locked",
-        "--package",
-        "portico",
-        "--package",
-        "portico-emulator",
-    ]);
-    command.args(["--features", "portico/dev"]);
+    command.args(["build", "--locked", "--features", "portico/dev", "--package", "portico"]);
+    command.args(others.iter().flat_map(|other| ["--package", other]));
     command
 }
