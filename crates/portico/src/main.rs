@@ -1,2 +1,2 @@
-//! Placeholder.
+//! The `portico` binary.
 fn main() {}
