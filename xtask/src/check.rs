@@ -23,35 +23,23 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut steps = Steps::start();
     // Each step is taken even when one before has failed: all mistakes at once. `finish` makes the failures an error.
-    let _ = steps.run("format", &mut cargo(&["fmt", "--all", "--check"]));
+    let _ = steps.run("format", &mut cargo("fmt --all --check"));
     let _ = steps.inspect("file sizes", sizes::inspect);
     let _ = steps.inspect("strange names", strangers::inspect);
     let _ = steps.inspect("commands in the documentation", commands::inspect);
     if !arguments.quick {
         let _ = imports(&mut steps);
-        let lints = [
-            "clippy",
-            "--locked",
-            "--workspace",
-            "--all-targets",
-            "--all-features",
-            "--",
-            "-D",
-            "warnings",
-        ];
-        let _ = steps.run("lints", &mut cargo(&lints));
         let _ = steps.inspect("crates in what is shipped", shipped);
-        let shipped = ["clippy", "--locked", "--package", "portico", "--", "-D", "warnings"];
-        let _ = steps.run("lints of what is shipped", &mut cargo(&shipped));
-        let mut pages = cargo(&[
-            "doc",
-            "--locked",
-            "--workspace",
-            "--no-deps",
-            "--document-private-items",
-        ]);
-        pages.env("RUSTDOCFLAGS", "-D warnings");
-        let _ = steps.run("links in the code's documentation", &mut pages);
+        let lints = "clippy --locked --workspace --all-targets --all-features -- -D warnings";
+        let _ = steps.run("lints", &mut cargo(lints));
+        // Of the whole workspace again, and not of the binary alone: the libraries are then those of the step before.
+        let without_dev = "clippy --locked --workspace --all-targets -- -D warnings";
+        let _ = steps.run("lints without the development features", &mut cargo(without_dev));
+        let mut pages = cargo("doc --locked --workspace --all-features --no-deps --document-private-items");
+        let _ = steps.run(
+            "links in the code's documentation",
+            pages.env("RUSTDOCFLAGS", "-D warnings"),
+        );
     }
     steps.finish()
 }
@@ -69,16 +57,7 @@ fn imports(steps: &mut Steps) -> anyhow::Result<()> {
 
 /// The development features are off in what is shipped, and so is the emulator.
 fn shipped() -> anyhow::Result<String> {
-    let mut tree = cargo(&[
-        "tree",
-        "--locked",
-        "--package",
-        "portico",
-        "--edges",
-        "normal,build",
-        "--prefix",
-        "none",
-    ]);
+    let mut tree = cargo("tree --locked --package portico --edges normal,build --prefix none");
     let output = tree.output().context("cannot start cargo")?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr));
@@ -92,8 +71,8 @@ fn shipped() -> anyhow::Result<String> {
     Ok(format!("portico is made of {} crates", crates.len()))
 }
 
-fn cargo(arguments: &[&str]) -> Command {
+fn cargo(arguments: &str) -> Command {
     let mut command = place::cargo();
-    command.args(arguments);
+    command.args(arguments.split_whitespace());
     command
 }

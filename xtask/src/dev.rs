@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    Steps::start().run("build", &mut e2e::build(&[]))?;
+    Steps::start().run("build", &mut e2e::build())?;
     let program = place::built("portico")?;
     // It takes this process's place, so that a signal sent here reaches it.
     let error = Command::new(&program).arg("dev").args(&arguments.portico).exec();

@@ -18,16 +18,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut steps = Steps::start();
     let mut tally = Tally::default();
     // The error is in the list of steps that `finish` prints.
-    let outcome = take(&mut steps, &mut tally, &arguments.pytest);
+    let outcome = steps
+        .run("build", &mut build())
+        .and_then(|()| take(&mut steps, &mut tally, &arguments.pytest));
     let finished = steps.finish();
     println!("{tally}");
     finished.and(outcome)
 }
 
-/// Builds, installs what is missing, and runs pytest. The tests find the programs by `PORTICO_BIN` and
+/// Installs what is missing, and runs pytest. The tests find the programs, which must be built, by `PORTICO_BIN` and
 /// `PORTICO_EMULATOR_BIN`.
 pub(crate) fn take(steps: &mut Steps, tally: &mut Tally, pytest: &[String]) -> anyhow::Result<()> {
-    steps.run("build", &mut build(&["portico-emulator"]))?;
     debian::install(steps)?;
     let python = python::environment(steps)?;
     let mut command = Command::new(python);
@@ -41,10 +42,10 @@ pub(crate) fn take(steps: &mut Steps, tally: &mut Tally, pytest: &[String]) -> a
     steps.tests("end-to-end tests", &mut command, tally)
 }
 
-/// The gateway with its development features, and whatever else is named.
-pub(crate) fn build(others: &[&str]) -> Command {
+/// All programs, with their development features. Always the whole workspace: a part of it would be built with other
+/// features of the libraries, and so be built twice.
+pub(crate) fn build() -> Command {
     let mut command = place::cargo();
-    command.args(["build", "--locked", "--features", "portico/dev", "--package", "portico"]);
-    command.args(others.iter().flat_map(|other| ["--package", other]));
+    command.args(["build", "--locked", "--workspace", "--all-features"]);
     command
 }

@@ -22,9 +22,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn take(steps: &mut Steps, tally: &mut Tally, arguments: &Arguments) -> anyhow::Result<()> {
-    let mut build = place::cargo();
-    build.args(["test", "--locked", "--workspace", "--all-features", "--no-run"]);
-    steps.run("build the tests", &mut build)?;
+    // With all targets, so that the programs for the end-to-end tests share the libraries of the tests.
+    steps.run("build", e2e::build().arg("--all-targets"))?;
     let mut tests = place::cargo();
     tests.args(["test", "--locked", "--workspace", "--all-features"]);
     steps.tests("workspace tests", &mut tests, tally)?;
