@@ -13,6 +13,7 @@ use portico_core::{secret::Secret, site::Site};
 
 use crate::check::ClearmlCredential;
 
+pub(crate) use strip::percent_decoded;
 pub use strip::{strip_request, strip_set_cookie};
 pub use token::is_clearml_token;
 
@@ -133,8 +134,8 @@ pub fn read(headers: &HeaderMap, names: &CookieNames) -> Presented {
     presented
 }
 
-/// The value of the first cookie with this name.
-pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+/// The value of the first cookie with this name, without surrounding quotes.
+pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     cookies::pairs(headers)
         .find(|(found, _)| *found == name.as_bytes())
         .and_then(|(_, value)| std::str::from_utf8(value).ok())

@@ -17,10 +17,3 @@ pub(crate) fn of(parts: &[&[u8]]) -> Digest {
     digest.copy_from_slice(context.finish().as_ref());
     Digest(digest)
 }
-
-impl Digest {
-    /// True if both are equal; takes the same time wherever they differ.
-    pub(crate) fn equals(&self, other: &[u8]) -> bool {
-        aws_lc_rs::constant_time::verify_slices_are_equal(&self.0, other).is_ok()
-    }
-}

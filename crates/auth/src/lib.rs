@@ -5,12 +5,17 @@
 //! [`gatekeeper::Desk`] on the control runtime.
 
 pub mod check;
+pub mod client_address;
 pub mod credentials;
+pub mod foreign;
 pub mod gatekeeper;
+pub mod hand_over;
 pub mod keys;
+pub mod log_in;
+pub mod random;
+pub mod return_to;
 pub mod revocation;
 pub mod session;
 
 mod digest;
-mod random;
 mod seal;

@@ -1,4 +1,11 @@
-//! Random bytes that nobody can guess.
+//! What nobody can guess.
+
+use portico_core::endpoint::hex;
+
+/// 32 hexadecimal digits that nobody can guess: for form tokens and request ids.
+pub fn token() -> String {
+    hex(&bytes::<16>())
+}
 
 /// Fresh bytes from the cryptographic generator.
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {

@@ -122,7 +122,7 @@ fn is_reserved(piece: &[u8], names: &CookieNames) -> bool {
 }
 
 /// Applications decode cookie values, so an encoded dot hides nothing.
-fn percent_decoded(value: &[u8]) -> Vec<u8> {
+pub(crate) fn percent_decoded(value: &[u8]) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value;
