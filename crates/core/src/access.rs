@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     observe::ObservedTask,
-    principal::{CompanyId, Principal, User, UserId},
+    principal::{Principal, User, UserId},
     refusal::Refusal,
     routes::Resolved,
 };
@@ -229,9 +229,4 @@ fn judge(user: &User, is_owner: bool, resolved: &Resolved<'_>) -> Decision {
         Resolved::Nothing(_) => Decision::Refuse(Refusal::NoEndpoint),
         Resolved::Outside => Decision::Refuse(Refusal::NotFound),
     }
-}
-
-/// True if the two are the same company; for lists that are filtered before anybody is asked.
-pub fn shares_company(principal: &Principal, company: &CompanyId) -> bool {
-    matches!(principal, Principal::User(user) if user.company == *company)
 }

@@ -145,10 +145,23 @@ fn is_web_address(url: &str) -> bool {
 }
 
 fn bounded(text: &str) -> String {
-    match text.char_indices().nth(TEXT_MAX) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text.to_owned(),
+    plain(text, TEXT_MAX)
+}
+
+/// Text of foreign making, for people: at most `max` characters, and none that is invisible or changes the direction of those
+/// around it. Not escaped.
+pub fn plain(text: &str, max: usize) -> String {
+    let is_trick = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    let mut letters = text.chars();
+    let plain = |letter| if is_trick(letter) { '\u{fffd}' } else { letter };
+    let mut out: String = letters.by_ref().take(max).map(plain).collect();
+    if letters.next().is_some() {
+        out.push('…');
     }
+    out
 }
 
 /// Text made safe for HTML, in content and in quoted attributes.
@@ -226,6 +239,7 @@ mod tests {
         ] {
             let page = html(&refusal, &context);
             assert!(!page.contains("<script") && !page.contains("javascript:"), "{page}");
+            assert!(!page.contains('\u{202e}'), "the direction stays ours: {page}");
             assert!(page.len() < STYLE.len() + 16_000, "{}", page.len());
             serde_json::from_str::<serde_json::Value>(&json(&refusal, &context)).expect("the other form is JSON");
         }

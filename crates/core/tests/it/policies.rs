@@ -83,3 +83,10 @@ fn a_rule_knows_that_the_task_tightened_it() {
         RuleSource::Default
     );
 }
+
+#[test]
+fn rules_are_told_in_words() {
+    let users = Who::Users([UserId::new("a"), UserId::new("b")].into());
+    let words = [Who::Owner, users, Who::Visible, Who::Public].map(|who| who.to_string());
+    assert_eq!(words, ["owner", "owner and 2 named users", "visible", "public"]);
+}
