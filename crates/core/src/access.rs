@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     observe::ObservedTask,
-    principal::{Principal, User, UserId},
+    principal::{CompanyId, Principal, User, UserId},
     refusal::Refusal,
     routes::Resolved,
 };
@@ -229,4 +229,9 @@ fn judge(user: &User, is_owner: bool, resolved: &Resolved<'_>) -> Decision {
         Resolved::Nothing(_) => Decision::Refuse(Refusal::NoEndpoint),
         Resolved::Outside => Decision::Refuse(Refusal::NotFound),
     }
+}
+
+/// True if the principal belongs to this company; for lists that are filtered before ClearML is asked.
+pub fn shares_company(principal: &Principal, company: &CompanyId) -> bool {
+    matches!(principal, Principal::User(user) if user.company == *company)
 }

@@ -71,11 +71,12 @@ pub fn html(refusal: &Refusal, context: &Context) -> String {
     if let Some(seconds) = retry {
         let unit = if seconds == 1 { "second" } else { "seconds" };
         let is_said = hint.contains("by itself");
-        let again = if is_said { "Next try" } else { "This page tries again by itself" };
-        let _ = write!(
-            more,
-            "<p class=\"again\">{again} in {seconds} {unit}.</p>"
-        );
+        let again = if is_said {
+            "Next try"
+        } else {
+            "This page tries again by itself"
+        };
+        let _ = write!(more, "<p class=\"again\">{again} in {seconds} {unit}.</p>");
     }
     let mut links = String::new();
     if let Some(url) = context.right_url.as_deref().filter(|url| is_web_address(url)) {
@@ -214,7 +215,10 @@ mod tests {
     fn a_refusal_that_passes_tries_again_by_itself() {
         let page = html(&Refusal::Starting, &context());
         assert!(page.contains("<meta http-equiv=\"refresh\" content=\"2\">"), "{page}");
-        assert!(page.contains("tries again by itself") && page.contains("Next try in 2 seconds"), "{page}");
+        assert!(
+            page.contains("tries again by itself") && page.contains("Next try in 2 seconds"),
+            "{page}"
+        );
         let page = html(&Refusal::LogInDelayed { seconds: 0 }, &context());
         assert!(page.contains("content=\"1\""), "never a loop without pause: {page}");
     }

@@ -1,9 +1,9 @@
 //! Who gets in, and what the others learn.
 
 use portico_core::{
-    access::{Decision, Sight, Who, decide},
+    access::{Decision, Sight, Who, decide, shares_company},
     observe::TaskStatus,
-    principal::{Principal, UserId},
+    principal::{CompanyId, Principal, UserId},
     refusal::Refusal,
     routes::{Resolved, RouteTable},
 };
@@ -150,4 +150,12 @@ fn a_public_rule_does_not_open_an_endpoint_that_is_refused() {
         code(&decide(&Principal::Nobody, &resolved, Sight::Visible)),
         "log_in_required"
     );
+}
+
+#[test]
+fn only_a_user_of_the_company_shares_it() {
+    let company = CompanyId::new("company");
+    assert!(shares_company(&user("alice", "company"), &company));
+    assert!(!shares_company(&user("carol", "other"), &company));
+    assert!(!shares_company(&Principal::Nobody, &company));
 }
