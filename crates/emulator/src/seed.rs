@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 pub const DEFAULT_COMPANY: &str = "d1bd92a3b039400cbafc60a7a5b1e52b";
 /// The company of guests, and of carol.
 pub const GUEST_COMPANY: &str = "025315a9321f49f8be07f5ac48fbcf92";
+/// Signs the tokens; as public as the real server's default secret.
+const TOKEN_SECRET: &str = "emulator-token-secret-for-loopback-only";
 
 /// What a caller may do on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +100,26 @@ impl Seed {
     pub fn actor(&self, who: &str) -> Option<&Actor> {
         self.actors.iter().find(|actor| actor.login == who || actor.id == who)
     }
+
+    /// Who lives on an open-source server that nobody configured: a default user, and the web application's key, with which it logs any
+    /// name in without a password. Goes with [`crate::Settings::fixed_users`] off.
+    pub fn out_of_the_box() -> Self {
+        let tests = Actor {
+            role: Role::User,
+            profile: true,
+            name: "Default User".to_owned(),
+            ..service("tests", "__tests__", Role::User)
+        };
+        Self {
+            companies: companies(),
+            actors: vec![
+                tests,
+                service("webserver", "__webserver__", Role::System),
+                service("system", "__apiserver__", Role::System),
+            ],
+            token_secret: TOKEN_SECRET.to_owned(),
+        }
+    }
 }
 
 impl Default for Seed {
@@ -112,16 +134,6 @@ impl Default for Seed {
             password: Some(format!("{login}-pw")),
             key: Some(key(login)),
             profile: true,
-        };
-        let service = |login: &str, id: &str, role: Role| Actor {
-            login: login.to_owned(),
-            id: id.to_owned(),
-            name: id.trim_matches('_').to_owned(),
-            company: DEFAULT_COMPANY.to_owned(),
-            role,
-            password: None,
-            key: Some(key(login)),
-            profile: false,
         };
         let guest = Actor {
             role: Role::Guest,
@@ -159,8 +171,30 @@ impl Default for Seed {
                 service("admin", "__services_agent__", Role::Admin),
                 service("system", "__apiserver__", Role::System),
             ],
-            token_secret: "emulator-token-secret-for-loopback-only".to_owned(),
+            token_secret: TOKEN_SECRET.to_owned(),
         }
+    }
+}
+
+fn companies() -> Vec<Company> {
+    let company = |id: &str, name: &str| Company {
+        id: id.to_owned(),
+        name: name.to_owned(),
+    };
+    vec![company(DEFAULT_COMPANY, "clearml"), company(GUEST_COMPANY, "guests")]
+}
+
+/// A service identity: a key and no profile.
+fn service(login: &str, id: &str, role: Role) -> Actor {
+    Actor {
+        login: login.to_owned(),
+        id: id.to_owned(),
+        name: id.trim_matches('_').to_owned(),
+        company: DEFAULT_COMPANY.to_owned(),
+        role,
+        password: None,
+        key: Some(key(login)),
+        profile: false,
     }
 }
 

@@ -57,6 +57,8 @@ fn status_report(call: &mut Call<'_>) -> Result<Value, ApiError> {
     if let Some(worker) = call.state.workers.get_mut(&key) {
         worker.insert("last_activity_time".to_owned(), json!(call.now.precise()));
         worker.insert("last_report_time".to_owned(), json!(call.now.precise()));
+        // A report without tags takes the tags away (observed).
+        worker.insert("tags".to_owned(), json!(texts(call.arguments.map.get("tags"))));
         if let Some(queues) = call.arguments.map.get("queues") {
             worker.insert("queues".to_owned(), queues.clone());
         }
