@@ -12,7 +12,10 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// The present moment, offset included.
-    #[allow(clippy::disallowed_methods)] // this is the clock: the emulator stands alone and cannot be given one of ours
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock: the emulator stands alone and cannot be given one of ours"
+    )]
     pub(crate) fn now(&self) -> Moment {
         let offset = SignedDuration::from_millis(self.offset_millis.load(Ordering::SeqCst));
         Moment(Timestamp::now().saturating_add(offset).unwrap_or(Timestamp::MAX))
@@ -53,6 +56,11 @@ impl Moment {
     /// Seconds since 1970-01-01 UTC.
     pub(crate) fn secs(self) -> i64 {
         self.0.as_second()
+    }
+
+    /// Milliseconds since 1970-01-01 UTC.
+    pub(crate) fn millis(self) -> i64 {
+        self.0.as_millisecond()
     }
 
     /// This moment plus so many seconds.

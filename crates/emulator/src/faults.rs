@@ -8,7 +8,7 @@ use serde_json::Value;
 /// How the server misbehaves. The default is not at all. Several can be set; `endpoints` narrows all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(clippy::struct_excessive_bools)] // each fault is a switch of its own
+#[expect(clippy::struct_excessive_bools, reason = "each fault is a switch of its own")]
 pub struct Faults {
     /// Misbehave only in these calls, such as `tasks.get_all_ex`; empty: in all.
     pub endpoints: Vec<String>,

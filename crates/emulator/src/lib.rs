@@ -16,6 +16,7 @@ mod escape;
 mod faults;
 mod ids;
 mod query;
+pub mod samples;
 mod seed;
 mod server;
 mod services;

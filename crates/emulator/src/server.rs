@@ -7,10 +7,7 @@ use std::{future::Future, io, net::SocketAddr, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{
-    net::TcpListener,
-    task::{JoinHandle, JoinSet},
-};
+use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::emulator::Emulator;
@@ -46,7 +43,7 @@ pub struct Server {
     emulator: Emulator,
     address: SocketAddr,
     stop: CancellationToken,
-    running: Option<JoinHandle<()>>,
+    running: JoinSet<()>,
 }
 
 impl Server {
@@ -62,17 +59,17 @@ impl Server {
     ///
     /// # Errors
     /// If the address cannot be bound.
-    #[allow(clippy::disallowed_methods)] // the server owns the handle of its one task and ends it on drop
     pub async fn start_at(emulator: Emulator, address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let (address, stop) = (listener.local_addr()?, CancellationToken::new());
         let shutdown = stop.clone().cancelled_owned();
-        let running = tokio::spawn(emulator.clone().serve(listener, shutdown));
+        let mut running = JoinSet::new();
+        running.spawn(emulator.clone().serve(listener, shutdown));
         Ok(Self {
             emulator,
             address,
             stop,
-            running: Some(running),
+            running,
         })
     }
 
@@ -94,16 +91,8 @@ impl Server {
     /// Stops listening and cuts open connections; connecting is refused afterwards. The memory stays in the [`Emulator`].
     pub async fn stop(mut self) -> Emulator {
         self.stop.cancel();
-        if let Some(running) = self.running.take() {
-            // A panic of the server shows in the test that talks to it.
-            let _ = running.await;
-        }
+        // A panic of the server shows in the test that talks to it.
+        while self.running.join_next().await.is_some() {}
         self.emulator.clone()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }

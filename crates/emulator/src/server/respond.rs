@@ -141,7 +141,7 @@ fn spoil(faults: &Faults, named: &Named) -> Option<Response<Body>> {
     Some(answer::json(status, &body))
 }
 
-#[allow(clippy::too_many_arguments)] // the parts of one request
+#[expect(clippy::too_many_arguments, reason = "the parts of one request")]
 fn run(
     emulator: &Emulator,
     endpoint: Endpoint,

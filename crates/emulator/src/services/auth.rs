@@ -61,7 +61,7 @@ fn login(call: &mut Call<'_>) -> Result<Value, ApiError> {
     Ok(json!({"token": token}))
 }
 
-#[allow(clippy::unnecessary_wraps)] // every call has this shape
+#[expect(clippy::unnecessary_wraps, reason = "every call has this shape")]
 pub(super) fn logout(call: &mut Call<'_>) -> Result<Value, ApiError> {
     if let Some(session) = call.caller.as_ref().and_then(|caller| caller.session.clone()) {
         call.state.revoked.insert(session);
@@ -97,7 +97,7 @@ const fn secure(settings: &Settings) -> &'static str {
     if settings.cookie_secure { " Secure;" } else { "" }
 }
 
-#[allow(clippy::unnecessary_wraps)] // every call has this shape
+#[expect(clippy::unnecessary_wraps, reason = "every call has this shape")]
 fn fixed_users_mode(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let enabled = call.settings.fixed_users;
     Ok(json!({"enabled": enabled, "guest": super::login::guest(enabled), "server_errors": {}}))

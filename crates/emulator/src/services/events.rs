@@ -17,14 +17,14 @@ pub(super) fn endpoint(action: &str) -> Option<Endpoint> {
     })
 }
 
-#[allow(clippy::unnecessary_wraps)] // every call has this shape
+#[expect(clippy::unnecessary_wraps, reason = "every call has this shape")]
 fn add(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let event = Value::Object(call.arguments.map.clone());
     keep(call, event);
     Ok(json!({"added": 1, "errors": 0, "errors_info": {}}))
 }
 
-#[allow(clippy::unnecessary_wraps)] // every call has this shape
+#[expect(clippy::unnecessary_wraps, reason = "every call has this shape")]
 fn add_batch(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let events = std::mem::take(&mut call.arguments.batch);
     let added = events.len();

@@ -21,7 +21,7 @@ pub(super) fn endpoint(action: &str) -> Option<Endpoint> {
     })
 }
 
-#[allow(clippy::unnecessary_wraps)] // every call has this shape
+#[expect(clippy::unnecessary_wraps, reason = "every call has this shape")]
 fn supported_modes(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let enabled = call.settings.fixed_users;
     Ok(json!({

@@ -7,3 +7,4 @@ mod faults;
 mod matching;
 mod queries;
 mod replay;
+mod samples;
