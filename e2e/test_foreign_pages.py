@@ -78,10 +78,11 @@ _TRIES = {
         socket.onclose = () => done('closed');
     })""",
     "form": """target => new Promise(done => {
-        const frame = document.body.appendChild(document.createElement('iframe'));
+        const frame = document.createElement('iframe'), form = document.createElement('form');
+        // The name first: a form without its frame would open a window.
         frame.name = 'sink';
-        const form = document.body.appendChild(document.createElement('form'));
         Object.assign(form, {method: 'POST', action: target, target: 'sink'});
+        document.body.append(frame, form);
         frame.onload = () => done();
         form.submit();
     })""",

@@ -8,7 +8,7 @@ from world.wait import until
 def test_no_log_holds_passwords_tokens_cookies_or_query_strings(place, browser):
     emulator = place.emulator()
     audit = place.directory / "audit.log"
-    gateway = place.gateway(emulator, PORTICO__AUDIT=str(audit), LOGGER_LEVEL="DEBUG")
+    gateway = place.gateway(emulator, PORTICO__LOG__AUDIT=str(audit), LOGGER_LEVEL="DEBUG")
     echo = place.applications().echo()
     task = emulator.asking("alice", echo.port, name=f"a task\n{{\"level\": \"{MARKER[:6]}\"}}")
     gateway.published(task)

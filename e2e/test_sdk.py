@@ -122,21 +122,24 @@ def test_the_open_source_server_needs_only_runtime_keys_and_the_tag(open_source,
     until(lambda: "endpoint" not in emulator.runtime(task.id) and "gateway_url" not in emulator.properties(task.id), within=5)
 
 
-def test_the_open_source_server_needs_only_the_property_portico(open_source, applications, place):
+@pytest.mark.parametrize(("written", "slug"), [("http:{port}", None), ("ui=http:{port},access=owner", "ui")])
+def test_the_open_source_server_needs_only_the_property_portico(open_source, applications, place, written, slug):
     emulator, gateway = open_source
     application = applications.echo()
     task = place.sdk_task(emulator, name="by property")
     report_as_agent(emulator, task.id)
     watch = Stopwatch()
-    task.do("properties", values={"portico": f"ui=http:{application.port},access=owner"})
-    assert gateway.published(task.id, "__ui") == gateway.link(task.id, "ui")
+    written = written.format(port=application.port)
+    task.do("properties", values={"portico": written})
+    suffix = f"__{slug}" if slug else ""
+    assert gateway.published(task.id, suffix) == gateway.link(task.id, slug)
     assert watch.seconds <= 5
-    until(lambda: emulator.properties(task.id).get("gateway_url__ui") == gateway.link(task.id, "ui"), within=5)
-    assert emulator.properties(task.id)["portico"], "the request is the owner's to keep"
+    until(lambda: emulator.properties(task.id).get(f"gateway_url{suffix}") == gateway.link(task.id, slug), within=5)
+    assert emulator.properties(task.id)["portico"] == written, "the request is the owner's to keep"
     with gateway.client(auth=emulator.key("alice")) as alice:
-        assert alice.get(gateway.prefix(task.id, "ui")).status_code == 200
+        assert alice.get(gateway.prefix(task.id, slug)).status_code == 200
     with gateway.client(auth=emulator.key("bob")) as bob:
-        assert bob.get(gateway.prefix(task.id, "ui")).status_code == 403
+        assert bob.get(gateway.prefix(task.id, slug)).status_code == (403 if slug else 200)
     assert emulator.unknown_calls() == {}
 
 

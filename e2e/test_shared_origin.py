@@ -5,6 +5,7 @@ import pytest
 from world.applications import Arrived, Echo, EchoSocket, Events, Page
 from world.gateway import MARKER
 from world.namespace import WORKER
+from world.wait import until
 
 # A worker that answers for every page in its reach.
 _WORKER = """
@@ -20,8 +21,8 @@ _HOSTILE_COOKIES = (
     "portico-session-00000000=1; Path=/",
     "clearml_token_basic=tossed; Path=/",
 )
+_CLEAR = (("Clear-Site-Data", '"*"'),)
 _HOSTILE_HEADERS = (
-    ("Clear-Site-Data", '"*"'),
     ("Alt-Svc", 'h3=":443"'),
     ("NEL", '{"report_to":"x","max_age":9}'),
     ("Strict-Transport-Security", "max-age=9"),
@@ -32,7 +33,8 @@ def hostile(applications):
     """An application that speaks for the whole origin."""
     page = {"text": "<!doctype html><h1>The hostile one</h1>", "headers": _HOSTILE_HEADERS, "cookies": _HOSTILE_COOKIES}
     worker = {"text": _WORKER, "headers": (("Service-Worker-Allowed", "/"),), "kind": "text/javascript"}
-    return applications.start([(r".*/worker\.js", Page, worker), (r".*", Page, page)])
+    clear = {"text": "<!doctype html><h1>Cleared</h1>", "headers": _CLEAR}
+    return applications.start([(r".*/worker\.js", Page, worker), (r".*/clear", Page, clear), (r".*", Page, page)])
 
 
 def work_in(visitor, link):
@@ -46,12 +48,16 @@ def test_the_hostile_application_is_dangerous_without_the_gateway(place, browser
     bad = hostile(place.applications())
     visitor = browser.visitor()
     link = f"http://localhost:{bad.port}/service/x/"
-    visitor.open(f"{link}worker.js")
-    visitor.page.evaluate("localStorage.setItem('work', 'kept')")
-    visitor.open(link)
-    assert visitor.page.evaluate("localStorage.getItem('work')") is None
+    work_in(visitor, link)
     assert visitor.cookies()["tossed"]["path"] == "/"
     assert visitor.page.evaluate(_REGISTER, "/") == "registered for /"
+    visitor.open(f"http://localhost:{bad.port}/another/")
+    assert visitor.text() == "owned"
+    fresh = browser.visitor()
+    work_in(fresh, link)
+    fresh.open(f"{link}clear")
+    until(lambda: "tossed" not in fresh.cookies())
+    assert fresh.page.evaluate("localStorage.getItem('work')") is None
 
 
 def test_a_hostile_application_does_not_reach_beyond_its_prefix(place, browser):
@@ -78,6 +84,8 @@ def test_a_hostile_application_does_not_reach_beyond_its_prefix(place, browser):
     assert alice.page.evaluate(_REGISTER, own) == f"registered for {own}"
 
     cookies = alice.cookies()
+    cleared = alice.open(f"{bad_link}clear")
+    assert "Cleared" in alice.text() and "clear-site-data" not in cleared.headers
     assert alice.session_cookie() == session
     assert cookies["tossed"]["path"].startswith(f"/service/{bad_task}")
     assert "clearml_token_basic" not in cookies and "portico-session-00000000" not in cookies

@@ -49,7 +49,7 @@ class Gateway:
             PORTICO__CONSOLE__URL=self.console_url,
             PORTICO__CONSOLE__LISTEN=f"0.0.0.0:{self.console_port}",
             PORTICO__OPERATIONS__LISTEN=f"{GATEWAY}:{self.operations_port}",
-            PORTICO__STATE__PATH=directory / "state",
+            PORTICO__STATE__PATH=directory / "state" / "state.db",
             **env,
         )
         (directory / "state").mkdir(parents=True, exist_ok=True)
