@@ -1,0 +1,195 @@
+//! What is open now: each exchange with who, what and how much, and a way to cut it.
+
+mod cut;
+mod reconcile;
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use portico_core::{clock::Timestamp, endpoint::Endpoint, principal::Principal};
+
+pub(crate) use cut::Cut;
+pub use cut::CutReason;
+
+use crate::record::RequestId;
+
+/// One open exchange.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Under which it is recorded.
+    pub request_id: RequestId,
+    /// Who.
+    pub principal: Principal,
+    /// What, as it was when the exchange began.
+    pub endpoint: Arc<Endpoint>,
+    /// Since when.
+    pub started: Timestamp,
+    /// From where.
+    pub client: IpAddr,
+    /// Bytes of bodies, or of a tunnel.
+    pub bytes: Bytes,
+    pub(crate) began: Instant,
+    pub(crate) cut: Cut,
+    pub(crate) is_waiting: AtomicBool,
+    is_tunnel: AtomicBool,
+}
+
+/// Bytes that were passed on.
+#[derive(Debug, Default)]
+pub struct Bytes {
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Bytes {
+    /// From the visitor to the application.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// From the application to the visitor.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn receive(&self, count: usize) {
+        self.received.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn send(&self, count: usize) {
+        self.sent.fetch_add(count as u64, Ordering::Relaxed);
+    }
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        request_id: RequestId,
+        principal: Principal,
+        endpoint: Arc<Endpoint>,
+        started: Timestamp,
+        client: IpAddr,
+    ) -> Self {
+        Self {
+            request_id,
+            principal,
+            endpoint,
+            started,
+            client,
+            bytes: Bytes::default(),
+            began: Instant::now(),
+            cut: Cut::default(),
+            is_waiting: AtomicBool::new(true),
+            is_tunnel: AtomicBool::new(false),
+        }
+    }
+
+    /// True for a WebSocket.
+    pub fn is_tunnel(&self) -> bool {
+        self.is_tunnel.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn becomes_tunnel(&self) {
+        self.is_tunnel.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends it, as soon as its data thread looks: a request without an answer yet gets a refusal, an answer under way is
+    /// aborted, a WebSocket gets a close frame.
+    pub fn cut(&self, reason: CutReason) {
+        self.cut.cut(reason);
+    }
+}
+
+/// All open exchanges. Each data thread has a shard of its own, so that their locks are free but for the moments when somebody
+/// looks at the whole.
+#[derive(Debug)]
+pub struct Exchanges {
+    shards: Box<[Shard]>,
+}
+
+#[derive(Debug, Default)]
+struct Shard(Mutex<Open>);
+
+#[derive(Debug, Default)]
+struct Open {
+    exchanges: HashMap<u64, Arc<Exchange>>,
+    next: u64,
+}
+
+impl Exchanges {
+    pub(crate) fn new(threads: usize) -> Self {
+        Self {
+            shards: (0..threads.max(1)).map(|_| Shard::default()).collect(),
+        }
+    }
+
+    /// All that are open now, in no order.
+    pub fn snapshot(&self) -> Vec<Arc<Exchange>> {
+        let open = |shard: &Shard| -> Vec<_> { shard.lock().exchanges.values().cloned().collect() };
+        self.shards.iter().flat_map(open).collect()
+    }
+
+    /// How many are open now.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().exchanges.len()).sum()
+    }
+
+    /// True if none is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn of_thread(&self, thread: usize) -> Vec<Arc<Exchange>> {
+        self.shards
+            .get(thread)
+            .map(|shard| shard.lock().exchanges.values().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// Enters an exchange; it is open until the result is dropped.
+    pub(crate) fn open(self: &Arc<Self>, thread: usize, exchange: Arc<Exchange>) -> Opened {
+        let mut number = 0;
+        if let Some(shard) = self.shards.get(thread) {
+            let mut open = shard.lock();
+            number = open.next;
+            open.next += 1;
+            open.exchanges.insert(number, exchange.clone());
+        }
+        Opened {
+            all: self.clone(),
+            thread,
+            number,
+            exchange,
+        }
+    }
+}
+
+impl Shard {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
+        // A map that a panicking thread left behind is still a map.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An exchange that is open.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    all: Arc<Exchanges>,
+    thread: usize,
+    number: u64,
+    pub(crate) exchange: Arc<Exchange>,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Some(shard) = self.all.shards.get(self.thread) {
+            shard.lock().exchanges.remove(&self.number);
+        }
+    }
+}

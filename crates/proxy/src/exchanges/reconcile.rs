@@ -1,0 +1,139 @@
+//! Open exchanges are decided again, with the same decision as at their start: every second, and when the table changes.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt as _, stream};
+use portico_core::{
+    access::{Decision, Sight, Who, decide},
+    audit::{AuditEvent, AuditKind},
+    endpoint::{EndpointId, Slug},
+    principal::{Method, Principal, SessionId, UserId},
+    refusal::Refusal,
+    routes::{Resolved, RouteTable},
+};
+use tokio::time::timeout;
+
+use super::{CutReason, Exchange, Exchanges};
+use crate::{doors::Doors, thread::Shared};
+
+const EVERY: Duration = Duration::from_secs(1);
+/// Longer than anything in here may take: what ClearML does not answer is asked again in the next round.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Decisions under way at once.
+const AT_ONCE: usize = 64;
+
+/// Exchanges that are decided alike.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Group {
+    user: Option<(UserId, Method, Option<SessionId>)>,
+    endpoint: EndpointId,
+    upstream: std::net::SocketAddr,
+}
+
+impl Exchanges {
+    /// Decides again for ever, and cuts what is no longer allowed.
+    pub(crate) async fn reconcile(self: Arc<Self>, shared: &Shared) {
+        let doors = &shared.doors;
+        let mut tables = doors.table.clone();
+        let mut is_live = true;
+        loop {
+            let table = doors.table.get();
+            shared.upstreams.retain(&table);
+            self.decide_again(doors, &table).await;
+            let changed = async {
+                if is_live && tables.changed().await.is_some() {
+                    return true;
+                }
+                std::future::pending().await
+            };
+            tokio::select! {
+                changed = changed => is_live = changed,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    async fn decide_again(&self, doors: &Doors, table: &RouteTable) {
+        let mut groups: HashMap<Group, Vec<Arc<Exchange>>> = HashMap::new();
+        for exchange in self.snapshot() {
+            if exchange.cut.reason().is_none() {
+                groups.entry(group(&exchange)).or_default().push(exchange);
+            }
+        }
+        stream::iter(groups.into_values())
+            .for_each_concurrent(AT_ONCE, async |exchanges| {
+                let Some(first) = exchanges.first() else { return };
+                let Ok(Err((reason, refusal))) = timeout(PATIENCE, judge(doors, table, first)).await else {
+                    return;
+                };
+                for exchange in &exchanges {
+                    exchange.cut(reason);
+                    doors.audit.record(event(doors, exchange, reason, &refusal));
+                }
+            })
+            .await;
+    }
+}
+
+fn group(exchange: &Exchange) -> Group {
+    Group {
+        user: match &exchange.principal {
+            Principal::Nobody => None,
+            Principal::User(user) => Some((user.id.clone(), user.method, user.session.clone())),
+        },
+        endpoint: exchange.endpoint.id,
+        upstream: exchange.endpoint.upstream,
+    }
+}
+
+/// May it go on? Only an answer replaces an answer: while ClearML cannot be asked, what is open stays open.
+async fn judge(doors: &Doors, table: &RouteTable, exchange: &Exchange) -> Result<(), (CutReason, Refusal)> {
+    let endpoint = &exchange.endpoint;
+    let resolved = table.at(endpoint.key.task, endpoint.slug.as_ref().map(Slug::as_str));
+    match &resolved {
+        // What is at the old address now may be somebody else's.
+        Resolved::Endpoint(now) if now.upstream != endpoint.upstream => {
+            return Err((CutReason::Ended, Refusal::NoEndpoint));
+        }
+        Resolved::Endpoint(now) if now.access.who == Who::Public => return Ok(()),
+        Resolved::Endpoint(_) => {}
+        Resolved::Refused { refusal, .. } => return Err((CutReason::Ended, (*refusal).clone())),
+        Resolved::Nothing(_) | Resolved::Outside => return Err((CutReason::Ended, Refusal::NoEndpoint)),
+    }
+    if let Err(refusal) = doors.gatekeeper.recheck(&exchange.principal).await {
+        return verdict(refusal);
+    }
+    let mut decision = decide(&exchange.principal, &resolved, Sight::Unasked);
+    if let (Decision::AskSight, Principal::User(user)) = (&decision, &exchange.principal) {
+        let sight = doors.gatekeeper.sight(user, endpoint.key.task).await;
+        decision = decide(&exchange.principal, &resolved, sight);
+    }
+    match decision {
+        Decision::Allow | Decision::AskSight => Ok(()),
+        Decision::Refuse(refusal) => verdict(refusal),
+    }
+}
+
+fn verdict(refusal: Refusal) -> Result<(), (CutReason, Refusal)> {
+    match refusal {
+        Refusal::ClearmlAway | Refusal::Overloaded => Ok(()),
+        Refusal::LogInRequired | Refusal::CredentialRejected => Err((CutReason::SignedOut, refusal)),
+        refusal => Err((CutReason::NotAllowed, refusal)),
+    }
+}
+
+fn event(doors: &Doors, exchange: &Exchange, reason: CutReason, refusal: &Refusal) -> AuditEvent {
+    let mut event = AuditEvent::new(doors.clock.now(), AuditKind::ExchangeCut);
+    if let Principal::User(user) = &exchange.principal {
+        event.actor = Some(user.id.clone());
+        event.method = Some(user.method);
+        event.session.clone_from(&user.session);
+    }
+    event.address = Some(exchange.client);
+    event.task = Some(exchange.endpoint.key.task);
+    event.owner = Some(exchange.endpoint.owner.clone());
+    event.endpoint = Some(exchange.endpoint.prefix.clone());
+    event.request_id = Some(exchange.request_id.to_string());
+    event.detail = Some(format!("{} ({})", reason.word(), refusal.code()));
+    event
+}

@@ -1,0 +1,132 @@
+//! Our own answers: refusals as a page or as JSON, and redirects. Nothing of them may be kept by a cache.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Response, StatusCode,
+    header::{
+        ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, UPGRADE,
+        VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    },
+    request::Parts,
+};
+use portico_core::{
+    page::{self, Context},
+    refusal::Refusal,
+    site::{Site, percent},
+};
+
+use crate::record::RequestId;
+
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+);
+
+/// The form that the visitor understands.
+pub(super) struct Form {
+    is_html: bool,
+    /// Kept for the page that names the right address.
+    target: String,
+}
+
+impl Form {
+    pub(super) fn of(parts: &Parts) -> Self {
+        let is_html = accepts_html(parts);
+        let target = parts.uri.path_and_query().map(http::uri::PathAndQuery::as_str);
+        Self {
+            is_html,
+            target: target.filter(|_| is_html).unwrap_or("/").to_owned(),
+        }
+    }
+}
+
+/// True for a browser that opens a page, as opposed to a script on a page, a WebSocket or a program.
+pub(super) fn is_navigation(parts: &Parts) -> bool {
+    let mode = parts.headers.get("sec-fetch-mode");
+    matches!(parts.method, Method::GET | Method::HEAD)
+        && accepts_html(parts)
+        && mode.is_none_or(|mode| mode == "navigate")
+        && !parts.headers.contains_key(UPGRADE)
+}
+
+fn accepts_html(parts: &Parts) -> bool {
+    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("text/html"));
+    parts.headers.get_all(ACCEPT).iter().any(accepts)
+}
+
+/// The refusal as an answer.
+pub(super) fn refusal(refusal: &Refusal, form: &Form, request_id: RequestId, site: &Site) -> Response<Bytes> {
+    let context = Context {
+        request_id: request_id.to_string(),
+        home: Some(match &site.console {
+            Some(console) => format!("{console}/"),
+            None => format!("{}/", site.router),
+        }),
+        right_url: (*refusal == Refusal::UnknownHost).then(|| format!("{}{}", site.router, form.target)),
+    };
+    let (text, kind) = if form.is_html {
+        (page::html(refusal, &context), "text/html; charset=utf-8")
+    } else {
+        (page::json(refusal, &context), "application/json")
+    };
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = refusal.status();
+    let headers = response.headers_mut();
+    ours(headers);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(VARY, HeaderValue::from_static("accept"));
+    if let Some(seconds) = refusal.retry_after() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if refusal.status() == StatusCode::UNAUTHORIZED {
+        // Not `Basic`: browsers would ask for a password in a window of their own.
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portico\""));
+    }
+    response
+}
+
+/// Leads a browser to the log-in, and from there back.
+pub(super) fn log_in(parts: &Parts) -> Response<Bytes> {
+    redirect(
+        StatusCode::FOUND,
+        &format!("/_gateway/login?return_to={}", target(parts)),
+    )
+}
+
+/// Leads to the page that stands before somebody else's endpoint.
+pub(super) fn warning(parts: &Parts) -> Response<Bytes> {
+    redirect(
+        StatusCode::SEE_OTHER,
+        &format!("/_gateway/continue?to={}", target(parts)),
+    )
+}
+
+/// Leads to the same address with the closing slash.
+pub(super) fn with_slash(parts: &Parts) -> Response<Bytes> {
+    let mut location = format!("{}/", parts.uri.path());
+    if let Some(query) = parts.uri.query() {
+        location.push('?');
+        location.push_str(query);
+    }
+    redirect(StatusCode::PERMANENT_REDIRECT, &location)
+}
+
+fn target(parts: &Parts) -> String {
+    percent(parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str))
+}
+
+fn redirect(status: StatusCode, location: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    ours(headers);
+    let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
+    headers.insert(LOCATION, location);
+    response
+}
+
+fn ours(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+}
