@@ -2,9 +2,7 @@
 
 import hashlib
 
-import httpx
 import pytest
-from world import namespace
 from world.namespace import WORKER, free_port
 from world.tasks import TaskFailed
 from world.wait import Stopwatch, until
@@ -127,7 +125,7 @@ def test_the_open_source_server_needs_only_the_property_portico(open_source, app
     emulator, gateway = open_source
     application = applications.echo()
     task = place.sdk_task(emulator, name="by property")
-    report_as_agent(emulator, task.id)
+    emulator.report_as_agent(task.id)
     watch = Stopwatch()
     written = written.format(port=application.port)
     task.do("properties", values={"portico": written})
@@ -141,15 +139,6 @@ def test_the_open_source_server_needs_only_the_property_portico(open_source, app
     with gateway.client(auth=emulator.key("bob")) as bob:
         assert bob.get(gateway.prefix(task.id, slug)).status_code == (403 if slug else 200)
     assert emulator.unknown_calls() == {}
-
-
-def report_as_agent(emulator, task):
-    """What an agent on the worker's machine does: from there the server knows the address of the task's worker."""
-    transport = httpx.HTTPTransport(local_address=namespace.WORKER)
-    with httpx.Client(transport=transport, auth=emulator.key("alice"), base_url=emulator.url) as agent:
-        for action, more in (("register", {}), ("status_report", {"task": task, "timestamp": 0})):
-            answer = agent.post(f"/workers.{action}", json={"worker": "machine:0", **more})
-            assert answer.status_code == 200, answer.text
 
 
 def test_a_task_that_asks_before_the_gateway_starts_is_found(applications, place):

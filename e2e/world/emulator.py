@@ -82,6 +82,14 @@ class Emulator:
         } | more
         return self.control("task", **request)["id"]
 
+    def report_as_agent(self, task):
+        """What an agent on the worker's machine does: from there the server knows the address of the task's worker."""
+        transport = httpx.HTTPTransport(local_address=WORKER)
+        with httpx.Client(transport=transport, auth=self.key("alice"), base_url=self.url) as agent:
+            for action, more in (("register", {}), ("status_report", {"task": task, "timestamp": 0})):
+                answer = agent.post(f"/workers.{action}", json={"worker": "machine:0", **more})
+                assert answer.status_code == 200, answer.text
+
     def end(self, task, status="stopped"):
         """Ends a task."""
         self.control("status", task=task, status=status)

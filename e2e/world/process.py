@@ -23,7 +23,7 @@ class Process:
                 stdin=options.pop("stdin", subprocess.DEVNULL),
                 stdout=stdout,
                 stderr=stderr,
-                cwd=directory,
+                cwd=options.pop("cwd", directory),
                 start_new_session=True,
                 **options,
             )
