@@ -94,9 +94,9 @@ impl CookieNames {
 pub struct Presented {
     /// In a header. If there is one, cookies do not count.
     pub header: Header,
-    /// Tokens in ClearML's cookie: at most four.
+    /// Tokens in ClearML's cookie: at most four, the one that counts first in front.
     pub clearml: Vec<Secret>,
-    /// Sealed sessions: at most four.
+    /// Sealed sessions: at most four, the one that counts first in front.
     pub sessions: Vec<Secret>,
 }
 
@@ -112,6 +112,9 @@ pub enum Header {
 }
 
 /// Reads the credentials of a request.
+///
+/// Of several cookies with one name the last counts first: browsers send those of longer paths in front (RFC 6265 5.4), and those are
+/// what an application's page can set beside ours.
 pub fn read(headers: &HeaderMap, names: &CookieNames) -> Presented {
     let mut presented = Presented {
         header: header::read(headers),
@@ -122,14 +125,15 @@ pub fn read(headers: &HeaderMap, names: &CookieNames) -> Presented {
         let Ok(value) = std::str::from_utf8(value) else {
             continue;
         };
-        if name == names.session.as_bytes() && presented.sessions.len() < COOKIES_TRIED {
+        if name == names.session.as_bytes() {
             presented.sessions.push(Secret::new(value));
-        } else if names.is_clearml(name)
-            && presented.clearml.len() < COOKIES_TRIED
-            && is_clearml_token(value.as_bytes())
-        {
+        } else if names.is_clearml(name) && is_clearml_token(value.as_bytes()) {
             presented.clearml.push(Secret::new(value));
         }
+    }
+    for cookies in [&mut presented.clearml, &mut presented.sessions] {
+        cookies.reverse();
+        cookies.truncate(COOKIES_TRIED);
     }
     presented
 }

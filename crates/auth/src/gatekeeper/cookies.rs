@@ -125,14 +125,14 @@ impl Gatekeeper {
     }
 }
 
-/// The session's user, as ClearML tells of it now, or else as it told at log-in.
+/// The session's user, as ClearML tells of it now, or else as it told at log-in; an administrator only if ClearML says so now.
 fn session_user(read: &Read, verified: Option<&Verified>) -> User {
     let session = &read.session;
     let user = User {
         id: session.user.clone(),
         company: session.company.clone(),
         name: session.name.clone(),
-        is_administrator: session.is_administrator,
+        is_administrator: false,
         method: Method::Session,
         session: Some(session.id.clone()),
         expires: Some(session.absolute_end),

@@ -86,6 +86,11 @@ impl Register {
 
     /// Makes store and memory equal. Idempotent.
     pub async fn sync(&self) -> Result<(), StoreError> {
+        self.synced().await.map(drop)
+    }
+
+    /// The version of what is stored then.
+    async fn synced(&self) -> Result<Option<u64>, StoreError> {
         for _ in 0..ATTEMPTS {
             let document = self.0.store.get(DOCUMENT).await?;
             let version = document.as_ref().map(|document| document.version);
@@ -97,11 +102,11 @@ impl Register {
             };
             let known = self.learn(&stored);
             if *known == stored {
-                return Ok(());
+                return Ok(version);
             }
             let body = serde_json::to_vec(&*known).map_err(|error| StoreError::Failed(error.to_string()))?;
             match self.0.store.put_if_version(DOCUMENT, version, body).await {
-                Ok(_) => return Ok(()),
+                Ok(version) => return Ok(Some(version)),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error),
             }
@@ -113,17 +118,20 @@ impl Register {
     pub async fn run(self, shutdown: CancellationToken) {
         let mut is_failing = false;
         loop {
-            match self.sync().await {
-                Ok(()) => is_failing = false,
+            let synced = self.synced().await;
+            match &synced {
+                Ok(_) => is_failing = false,
                 Err(error) => {
                     if !std::mem::replace(&mut is_failing, true) {
                         tracing::warn!(%error, "revocations are not shared with other replicas");
                     }
                 }
             }
+            let seen = synced.unwrap_or_default();
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = self.0.nudge.nudged(), if !is_failing => {}
+                Ok(_) = self.0.store.changed(DOCUMENT, seen), if !is_failing => {}
                 () = tokio::time::sleep(PERIOD) => {}
             }
         }
