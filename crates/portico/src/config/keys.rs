@@ -79,14 +79,15 @@ pub const KEYS: &[Key] = &[
     key("http.header_timeout", "duration", Value("10s"), "How long a visitor may take to send a request's headers."),
     key("http.header_limit", "size", Value("64KiB"), "The most that a request's headers may take."),
     key("http.idle_timeout", "duration", Value("75s"), "How long a visitor's connection may be silent between two requests."),
-    key("http.connections", "number", Value("10000"), "The most connections of visitors at one time; further ones wait."),
+    key("http.connections", "number", Value("20000"), "The most connections of visitors at one time; further ones wait."),
+    key("http.connections_per_address", "number", Value("1000"), "The most connections from one address; further ones are turned away. Trusted proxies are exempt."),
 
     key("console.url", "origin", Words("none: the log-in is shown on `gateway.url`, beside the applications"), "The address of the console and its log-in page. It should be another host than `gateway.url`'s, so that no application shares its origin."),
     key("console.listen", "list of addresses", Value("0.0.0.0:8012"), "Where the console is served, once `console.url` is set."),
 
     key("operations.listen", "list of addresses", Value("0.0.0.0:8013"), "Where `/healthz`, `/readyz` and `/metrics` are served. No log-in: keep it inside."),
 
-    key("session.lifetime", "duration", Value("7d"), "After this long a visitor logs in again, however busy."),
+    key("session.lifetime", "duration", Value("7d"), "After this long a visitor logs in again, however busy. At most 7d."),
     key("session.idle", "duration", Value("24h"), "After this long without a request a visitor logs in again."),
     key("session.cookie_secure", "yes or no", Words("yes if `gateway.url` is https"), "Whether the session cookie is marked `Secure`.")
         .or(&["ROUTER__HTTP__AUTHORIZATION__COOKIE__SECURE", "AUTH_SECURE_ENABLED"]),

@@ -71,6 +71,14 @@ fn cookies(config: &Config, read: &mut Reader) {
             "session cookies are not marked Secure although gateway.url is https: a browser would send them over plain HTTP, too",
         );
     }
+    if session.lifetime > portico_auth::session::LONGEST {
+        mistake(
+            read,
+            "session.lifetime",
+            "is longer than 7d, after which revocations are forgotten",
+            "write 7d or less",
+        );
+    }
     if session.idle > session.lifetime {
         notice(
             read,

@@ -55,6 +55,7 @@ pub struct Http {
     pub header_limit: usize,
     pub idle_timeout: Duration,
     pub connections: usize,
+    pub connections_per_address: usize,
 }
 
 /// `console`, without its URL, which is part of the site.
@@ -224,6 +225,7 @@ pub(super) fn build(said: Said) -> Result<Loaded, Mistakes> {
             header_limit: read.value::<Size>("http.header_limit").0,
             idle_timeout: read.positive("http.idle_timeout"),
             connections: read.value("http.connections"),
+            connections_per_address: read.value("http.connections_per_address"),
         },
         console: Console {
             listen: if site.console.is_some() {
