@@ -1,1 +1,14 @@
-//! Placeholder.
+//! The only crate that speaks the ClearML API: client, source, publisher, credentials, visibility.
+
+mod check;
+pub mod client;
+pub mod facts;
+mod reference;
+pub mod settings;
+pub mod source;
+mod token;
+
+pub use client::{BadSettings, CallError, Clearml};
+pub use facts::{ApiVersion, FeatureSet, KeyState, ServerFacts};
+pub use settings::{KeyPair, Settings};
+pub use source::{Saved, Source, SourceSettings};

@@ -1,0 +1,192 @@
+//! One call over HTTP: bounded in time and size, without redirects and cookies.
+
+use portico_core::secret::Secret;
+use reqwest::{
+    Certificate, Client, Response, Url,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+    redirect::Policy,
+};
+
+use super::error::{CallError, bounded};
+use crate::settings::Settings;
+
+/// Why no client could be made of the settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSettings {
+    /// The API server's address.
+    #[error(
+        "the API server's address {0:?} is not an absolute http:// or https:// URL without user name, query and fragment"
+    )]
+    ApiHost(String),
+    /// The certificates.
+    #[error("the CA bundle cannot be read: {0}")]
+    CaBundle(String),
+    /// The TLS library.
+    #[error("no HTTP client can be made: {0}")]
+    Client(String),
+}
+
+/// What is sent as `Authorization`.
+#[derive(Clone, Copy)]
+pub(super) enum Credential<'a> {
+    Nobody,
+    Bearer(&'a Secret),
+    Basic(&'a str, &'a Secret),
+}
+
+/// An answer as it came.
+pub(super) struct RawAnswer {
+    pub(super) url: String,
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+pub(super) struct Wire {
+    client: Client,
+    base: Url,
+    settings: Settings,
+}
+
+const CLIENT_NAME: &str = concat!("portico-", env!("CARGO_PKG_VERSION"));
+
+impl Wire {
+    #[expect(clippy::disallowed_methods, reason = "the one client, with its limits")]
+    pub(super) fn new(settings: Settings) -> Result<Self, BadSettings> {
+        let bad = || BadSettings::ApiHost(bounded(&settings.api_host));
+        let mut base = Url::parse(settings.api_host.trim()).map_err(|_| bad())?;
+        let is_plain = base.username().is_empty()
+            && base.password().is_none()
+            && base.query().is_none()
+            && base.fragment().is_none()
+            && base.has_host();
+        if !is_plain || !matches!(base.scheme(), "http" | "https") {
+            return Err(bad());
+        }
+        if !base.path().ends_with('/') {
+            let path = format!("{}/", base.path());
+            base.set_path(&path);
+        }
+        let mut builder = Client::builder()
+            .user_agent(CLIENT_NAME)
+            .redirect(Policy::none())
+            .connect_timeout(settings.connect_timeout)
+            .timeout(settings.call_timeout)
+            .tls_danger_accept_invalid_certs(!settings.verifies_tls);
+        if let Some(bundle) = &settings.ca_bundle {
+            let bad = |error: &dyn std::fmt::Display| BadSettings::CaBundle(bounded(&error.to_string()));
+            let certificates = Certificate::from_pem_bundle(bundle).map_err(|error| bad(&error))?;
+            if certificates.is_empty() {
+                return Err(bad(&"it holds no certificate"));
+            }
+            builder = builder.tls_certs_merge(certificates);
+        }
+        if !settings.obeys_system_proxy {
+            builder = builder.no_proxy();
+        }
+        let client = builder
+            .build()
+            .map_err(|error| BadSettings::Client(bounded(&error.to_string())))?;
+        Ok(Self { client, base, settings })
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Sends one call and reads its answer.
+    pub(super) async fn send(
+        &self,
+        endpoint: &'static str,
+        credential: Credential<'_>,
+        body: Vec<u8>,
+    ) -> Result<RawAnswer, CallError> {
+        let url = format!("{}{endpoint}", self.base);
+        let mut request = self
+            .client
+            .post(&url)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header("X-Clearml-Client", HeaderValue::from_static(CLIENT_NAME))
+            .body(body);
+        request = match credential {
+            Credential::Nobody => request,
+            Credential::Basic(user, secret) => request.basic_auth(user, Some(secret.reveal())),
+            Credential::Bearer(token) => match bearer(token) {
+                Some(value) => request.header(AUTHORIZATION, value),
+                // No server takes it, and it must not become a failure of the network.
+                None => return Err(unsendable(endpoint)),
+            },
+        };
+        let answer = request.send().await.map_err(|error| self.network(&url, &error))?;
+        let status = answer.status().as_u16();
+        if answer.status().is_redirection() {
+            let target = answer.headers().get("location").and_then(|value| value.to_str().ok());
+            let detail = format!("a redirect to {:?}", bounded(target.unwrap_or_default()));
+            return Err(CallError::BadAnswer { url, detail });
+        }
+        let body = self.read(&url, answer).await?;
+        Ok(RawAnswer { url, status, body })
+    }
+
+    async fn read(&self, url: &str, mut answer: Response) -> Result<Vec<u8>, CallError> {
+        let limit = self.settings.answer_limit;
+        let too_large = || CallError::TooLarge {
+            url: url.to_owned(),
+            limit,
+        };
+        let announced = usize::try_from(answer.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+        if announced > limit {
+            return Err(too_large());
+        }
+        let mut body = Vec::with_capacity(announced);
+        while let Some(chunk) = answer.chunk().await.map_err(|error| self.network(url, &error))? {
+            if body.len() + chunk.len() > limit {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn network(&self, url: &str, error: &reqwest::Error) -> CallError {
+        let url = url.to_owned();
+        if error.is_timeout() {
+            let settings = &self.settings;
+            let limit = if error.is_connect() {
+                settings.connect_timeout
+            } else {
+                settings.call_timeout
+            };
+            return CallError::Timeout { url, limit };
+        }
+        CallError::Unreachable {
+            url,
+            detail: bounded(&innermost(error).to_string()),
+        }
+    }
+}
+
+fn bearer(token: &Secret) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.reveal())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The answer that the server gives to a token that is none.
+fn unsendable(endpoint: &'static str) -> CallError {
+    let message = "Invalid token (not fit for a header)".to_owned();
+    CallError::Refused {
+        endpoint,
+        code: 401,
+        subcode: 30,
+        message,
+    }
+}
+
+/// The outer errors only repeat the URL.
+fn innermost<'e>(error: &'e (dyn std::error::Error + 'static)) -> &'e (dyn std::error::Error + 'static) {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
+}

@@ -1,0 +1,379 @@
+//! Which tasks ask for endpoints, seen by asking the ClearML server again and again.
+
+mod budget;
+mod doubt;
+mod joins;
+mod memory;
+mod plan;
+mod questions;
+mod requests;
+mod row;
+mod saved;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use portico_core::{
+    clock::{Clock, Timestamp},
+    endpoint::TaskId,
+    live::{Nudge, Publish},
+    observe::{Failing, Observation, SourceHealth},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::client::{CallError, Clearml, bounded, pause};
+use doubt::{Doubt, Verdict};
+use memory::Memory;
+use plan::{Plan, Question, Situation, Step};
+use questions::{PAGE, Questions};
+use row::Row;
+pub use saved::Saved;
+
+/// How the server is asked.
+#[derive(Clone, Debug)]
+pub struct SourceSettings {
+    /// Between two questions while a task lives that could ask.
+    pub busy: Duration,
+    /// Between two rounds of questions otherwise.
+    pub idle: Duration,
+    /// Between two full reads; large installations read less often, so that full reads take a quarter of the budget at most.
+    pub full: Duration,
+    /// Between two looks at the workers' addresses.
+    pub workers: Duration,
+    /// How many questions a second there may be on average.
+    pub requests_per_second: f64,
+    /// How many questions that were saved in quiet times may be asked at once.
+    pub burst: u32,
+    /// How long a task that ended is remembered.
+    pub keeps_ended: Duration,
+    /// Whether tasks may ask by the user property `portico`.
+    pub reads_properties: bool,
+}
+
+impl Default for SourceSettings {
+    fn default() -> Self {
+        Self {
+            busy: Duration::from_secs(1),
+            idle: Duration::from_secs(5),
+            full: Duration::from_secs(30),
+            workers: Duration::from_secs(10),
+            requests_per_second: 1.0,
+            burst: 30,
+            keeps_ended: Duration::from_hours(24),
+            reads_properties: true,
+        }
+    }
+}
+
+/// The server's changes are asked for again over so long: several API servers' clocks differ, and writes take a moment.
+const OVERLAP: Duration = Duration::from_secs(10);
+
+/// Asks the ClearML server and publishes what it sees.
+pub struct Source {
+    questions: Questions,
+    settings: SourceSettings,
+    clock: Arc<dyn Clock>,
+    memory: Memory,
+    initial: Option<Saved>,
+    doubt: Option<Doubt>,
+    /// The newest change seen, by the server's clock; later ones are asked for.
+    since: Option<Timestamp>,
+    running_page: Option<usize>,
+    property_page: Option<usize>,
+    known_after: Option<TaskId>,
+    /// Which passes were made since the start.
+    has_read: Passes,
+    is_started: bool,
+    anything_runs: bool,
+    failing: BTreeMap<&'static str, Failing>,
+    failures: u32,
+    observed: Option<Timestamp>,
+}
+
+/// Which passes were made since the start; before all were, nothing is complete.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
+struct Passes {
+    running: bool,
+    properties: bool,
+    known: bool,
+    workers: bool,
+}
+
+impl Source {
+    /// A source that starts with what an earlier run observed, until the server tells otherwise.
+    pub fn new(clearml: Clearml, settings: SourceSettings, initial: Option<Saved>) -> Self {
+        let memory = initial
+            .as_ref()
+            .map(|saved| Memory::restored(&saved.observation))
+            .unwrap_or_default();
+        Self {
+            clock: clearml.clock().clone(),
+            questions: Questions::new(clearml),
+            has_read: Passes {
+                properties: !settings.reads_properties,
+                known: memory.is_empty(),
+                ..Passes::default()
+            },
+            settings,
+            memory,
+            observed: initial.as_ref().map(|saved| saved.at),
+            initial,
+            doubt: None,
+            since: None,
+            running_page: None,
+            property_page: None,
+            known_after: None,
+            is_started: false,
+            anything_runs: false,
+            failing: BTreeMap::new(),
+            failures: 0,
+        }
+    }
+
+    /// Asks until `shutdown`. Only complete observations are published; while the server cannot be asked, the last one stays.
+    /// `nudge` makes the next question come early, within the budget.
+    pub async fn run(
+        mut self,
+        observation: Publish<Observation>,
+        health: Publish<SourceHealth>,
+        nudge: Nudge,
+        shutdown: CancellationToken,
+    ) {
+        if let Some(saved) = self.initial.take() {
+            observation.publish(saved.observation);
+        }
+        let mut plan = Plan::new(self.settings.clone(), Instant::now());
+        loop {
+            let step = plan.next(Instant::now(), &self.situation());
+            let question = match step {
+                Step::Ask(question) => question,
+                Step::Wait(wait) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = nudge.nudged() => plan.nudge(Instant::now()),
+                        () = shutdown.cancelled() => return,
+                    }
+                    continue;
+                }
+            };
+            let result = tokio::select! {
+                result = self.ask(question) => result,
+                () = shutdown.cancelled() => return,
+            };
+            self.note(question, result, &mut plan);
+            if !self.is_started && self.is_complete() {
+                self.is_started = true;
+                self.memory.touch();
+                plan.start();
+            }
+            self.memory.forget_ended(self.clock.now(), self.settings.keeps_ended);
+            self.hand_on(&observation, &health);
+        }
+    }
+
+    fn situation(&self) -> Situation {
+        let (now, has_live) = (self.clock.now(), self.memory.has_live());
+        Situation {
+            is_busy: self.anything_runs || has_live,
+            has_live,
+            has_known: !self.memory.is_empty(),
+            is_doubtful: self.doubt.is_some(),
+            is_reading: self.running_page.is_some(),
+            is_reading_properties: self.property_page.is_some(),
+            wants_whole: !self.memory.stale(1).is_empty(),
+            wants_queues: !self.memory.wanted_queues(now, 1).is_empty(),
+            wants_workers: self.memory.wants_workers(),
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        let situation = self.situation();
+        self.has_read.running
+            && self.has_read.properties
+            && self.has_read.known
+            && !situation.is_doubtful
+            && !situation.wants_whole
+            && !situation.wants_queues
+            && (self.has_read.workers || !situation.wants_workers)
+    }
+
+    async fn ask(&mut self, question: Question) -> Result<(), CallError> {
+        match question {
+            Question::Changes => self.ask_changes().await,
+            Question::Running => self.ask_running().await,
+            Question::ByProperty => self.ask_by_property().await,
+            Question::Known => self.ask_known().await,
+            Question::Whole => {
+                let ids = self.memory.stale(PAGE);
+                let rows = self.questions.by_id(&ids).await?;
+                self.take(&rows);
+                // One that is no more is for the other question to find out, with its care.
+                for id in &ids {
+                    self.memory.settle(*id);
+                }
+                Ok(())
+            }
+            Question::Anything => {
+                self.anything_runs = self.questions.anything().await?;
+                Ok(())
+            }
+            Question::Workers => {
+                let workers = self.questions.workers().await?;
+                self.has_read.workers = true;
+                let now = self.clock.now();
+                self.memory.take_workers(workers, now);
+                Ok(())
+            }
+            Question::Queues => {
+                let now = self.clock.now();
+                let ids = self.memory.wanted_queues(now, PAGE);
+                let names = self.questions.queues(&ids).await;
+                self.memory.join(|joins| match &names {
+                    Ok(names) => joins.set_queues(&ids, names, now),
+                    Err(_) => joins.give_up_queues(&ids, now),
+                });
+                names.map(drop)
+            }
+        }
+    }
+
+    /// The newest changes are enough: if one answer does not hold all, the full reads bring the others.
+    async fn ask_changes(&mut self) -> Result<(), CallError> {
+        let since = self.since.map(|since| back(since, OVERLAP));
+        let rows = self.questions.changes(since).await?;
+        self.take(&rows);
+        self.since = self.since.max(rows.iter().map(Row::changed).max());
+        Ok(())
+    }
+
+    async fn ask_running(&mut self) -> Result<(), CallError> {
+        let page = self.running_page.unwrap_or(0);
+        // A pass that fails halfway starts anew.
+        self.running_page = None;
+        let rows = self.questions.running(page).await?;
+        self.take(&rows);
+        if page == 0 && self.since.is_none() {
+            self.since = rows.iter().map(Row::changed).max();
+        }
+        self.running_page = (rows.len() >= PAGE).then_some(page + 1);
+        self.has_read.running |= self.running_page.is_none();
+        Ok(())
+    }
+
+    async fn ask_by_property(&mut self) -> Result<(), CallError> {
+        let page = self.property_page.unwrap_or(0);
+        self.property_page = None;
+        let rows = self.questions.by_property(page).await?;
+        self.take(&rows);
+        self.property_page = (rows.len() >= PAGE).then_some(page + 1);
+        self.has_read.properties |= self.property_page.is_none();
+        Ok(())
+    }
+
+    async fn ask_known(&mut self) -> Result<(), CallError> {
+        let asked = match &self.doubt {
+            Some(doubt) => doubt
+                .asked()
+                .iter()
+                .copied()
+                .filter(|id| self.memory.contains(*id))
+                .collect(),
+            None => self.memory.ids_after(self.known_after, PAGE),
+        };
+        let briefs = if asked.is_empty() {
+            Vec::new()
+        } else {
+            self.questions.brief(&asked).await?
+        };
+        for brief in &briefs {
+            self.memory.take_brief(brief);
+        }
+        let is_seen = |id: &&TaskId| briefs.iter().any(|brief| brief.id == **id);
+        let missing: Vec<TaskId> = asked.iter().filter(|id| !is_seen(id)).copied().collect();
+        self.known_after = asked.last().copied().filter(|_| asked.len() >= PAGE);
+        self.doubt = match Doubt::judge(self.doubt.take(), asked, missing) {
+            Verdict::Clear => None,
+            Verdict::Gone(ids) => {
+                for id in ids {
+                    self.memory.forget(id);
+                }
+                None
+            }
+            Verdict::Doubtful(doubt) => Some(doubt),
+        };
+        self.has_read.known |= self.known_after.is_none() && self.doubt.is_none();
+        match &self.doubt {
+            Some(doubt) if doubt.is_grave() => Err(CallError::Untrusted(doubt.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&mut self, rows: &[Row]) {
+        if let Some(company) = self.questions.company()
+            && self.memory.has_strangers(&company)
+        {
+            tracing::warn!("the gateway's key belongs to another company than before: starting anew");
+            self.memory = Memory::default();
+        }
+        for row in rows {
+            self.memory.take(row);
+        }
+    }
+
+    /// Remembers whether a question was answered.
+    fn note(&mut self, question: Question, result: Result<(), CallError>, plan: &mut Plan) {
+        let Err(error) = result else {
+            self.failures = 0;
+            if self.failing.remove(question.name()).is_some() && self.failing.is_empty() {
+                tracing::info!("clearml answers again");
+            }
+            if self.failing.is_empty() && self.is_started {
+                self.observed = Some(self.clock.now());
+            }
+            return;
+        };
+        let (reason, detail) = (error.reason(), bounded(&error.to_string()));
+        if !self.failing.values().any(|failing| failing.reason == reason) {
+            tracing::warn!(reason, detail, "clearml cannot be asked: what was observed last stays");
+        }
+        let since = self.clock.now();
+        let failing = self.failing.entry(question.name()).or_insert_with(|| Failing {
+            since,
+            reason,
+            detail: String::new(),
+        });
+        (failing.reason, failing.detail) = (reason, detail);
+        // Doubts are settled at the usual pace; a server that cannot be asked is left alone for a while.
+        if !matches!(error, CallError::Untrusted(_)) {
+            self.failures = self.failures.saturating_add(1);
+            plan.pause(Instant::now(), pause(self.failures));
+        }
+    }
+
+    fn hand_on(&mut self, observation: &Publish<Observation>, health: &Publish<SourceHealth>) {
+        // A new task waits for the name of its queue: without it, it would be refused for a moment.
+        let waits = self.memory.wants_new_queue();
+        if self.is_started
+            && !waits
+            && let Some(changed) = self.memory.changed()
+        {
+            observation.publish(changed);
+        }
+        let now = SourceHealth {
+            observed: self.observed,
+            failing: self.failing.values().min_by_key(|failing| failing.since).cloned(),
+        };
+        if now != *health.get() {
+            health.publish(now);
+        }
+    }
+}
+
+fn back(moment: Timestamp, by: Duration) -> Timestamp {
+    let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(moment.as_millis().saturating_sub(by))
+}

@@ -1,0 +1,289 @@
+//! The tasks that are known, from all answers so far.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use portico_core::{
+    clock::Timestamp,
+    endpoint::TaskId,
+    observe::{Observation, ObservedTask, TaskStatus},
+    principal::{CompanyId, UserId},
+};
+
+use super::{
+    joins::{Joins, Keys},
+    requests::{published, requests},
+    row::{Row, key, moment},
+};
+
+/// The most tasks that are remembered after they ended.
+const ENDED_MAX: usize = 2000;
+
+#[derive(Debug)]
+struct Known {
+    task: Arc<ObservedTask>,
+    /// `None`: restored from an earlier run, not seen since.
+    keys: Option<Keys>,
+    changed: Timestamp,
+    is_tagged: bool,
+}
+
+/// The tasks that are known.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    tasks: BTreeMap<TaskId, Known>,
+    joins: Joins,
+    /// Their tag changed, or they started again: they must be read whole.
+    stale: BTreeSet<TaskId>,
+    is_changed: bool,
+}
+
+/// A task as the short question tells it.
+#[derive(Debug)]
+pub(super) struct Brief {
+    pub(super) id: TaskId,
+    pub(super) status: TaskStatus,
+    pub(super) status_since: Option<Timestamp>,
+    pub(super) is_tagged: bool,
+}
+
+impl Memory {
+    /// Starts with what an earlier run observed.
+    pub(super) fn restored(observation: &Observation) -> Self {
+        let known = |task: &Arc<ObservedTask>| {
+            let known = Known {
+                task: task.clone(),
+                keys: None,
+                changed: Timestamp::default(),
+                is_tagged: true,
+            };
+            (task.id, known)
+        };
+        Self {
+            tasks: observation.tasks().iter().map(known).collect(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    pub(super) fn contains(&self, id: TaskId) -> bool {
+        self.tasks.contains_key(&id)
+    }
+
+    /// The company that the remembered tasks belong to, if they are not of this one.
+    pub(super) fn has_strangers(&self, company: &CompanyId) -> bool {
+        self.tasks.values().any(|known| known.task.company != *company)
+    }
+
+    /// Takes a whole task. A task that never asked is not remembered.
+    pub(super) fn take(&mut self, row: &Row) {
+        let Some(id) = row.id() else { return };
+        self.stale.remove(&id);
+        let before = self.tasks.get(&id);
+        if before.is_some_and(|known| known.changed > row.changed()) {
+            return;
+        }
+        let (status, is_tagged) = (row.status(), row.is_tagged());
+        let property = row.property(key::PORTICO);
+        let asked = requests(is_tagged.then_some(&row.runtime), property);
+        let asks = !asked.is_empty();
+        let is_remembered = if status == TaskStatus::InProgress {
+            asks
+        } else {
+            before.is_some()
+        };
+        if !is_remembered {
+            self.is_changed |= self.tasks.remove(&id).is_some();
+            return;
+        }
+        let keys = Keys {
+            worker: row
+                .last_worker
+                .as_deref()
+                .filter(|worker| !worker.is_empty())
+                .map(Arc::from),
+            queue: row
+                .execution
+                .as_ref()
+                .and_then(|execution| execution.queue.as_ref()?.id())
+                .map(Arc::from),
+            k8s_queue: row.property(key::K8S_QUEUE).map(short),
+        };
+        let task = ObservedTask {
+            id,
+            name: short(row.name.as_deref().unwrap_or_default()),
+            owner: UserId::new(row.user.as_ref().and_then(|user| user.id()).unwrap_or_default()),
+            company: CompanyId::new(row.company.id().unwrap_or_default()),
+            project: row.project.as_ref().and_then(|project| project.id()).map(Arc::from),
+            queue: self.joins.queue(&keys),
+            status,
+            status_since: moment(row.status_changed.as_deref()).unwrap_or_default(),
+            started: moment(row.started.as_deref()),
+            addresses: self.joins.addresses(&keys),
+            requests: asked,
+            published: published(&row.runtime, row.properties()),
+        };
+        let known = match before {
+            Some(known) if *known.task == task => known.task.clone(),
+            _ => {
+                self.is_changed = true;
+                Arc::new(task)
+            }
+        };
+        self.tasks.insert(
+            id,
+            Known {
+                task: known,
+                keys: Some(keys),
+                changed: row.changed(),
+                is_tagged,
+            },
+        );
+    }
+
+    /// Takes what became of a known task. One whose tag changed, or that was never seen whole, is read whole next.
+    pub(super) fn take_brief(&mut self, brief: &Brief) {
+        let Some(known) = self.tasks.get_mut(&brief.id) else {
+            return;
+        };
+        let runs_again = brief.status == TaskStatus::InProgress && known.task.status != TaskStatus::InProgress;
+        if known.is_tagged != brief.is_tagged || known.keys.is_none() || runs_again {
+            self.stale.insert(brief.id);
+        }
+        let status_since = brief.status_since.unwrap_or(known.task.status_since);
+        // An answer that is older than what is known does not bring an ended task back.
+        let is_news = brief.status != known.task.status && status_since >= known.task.status_since;
+        if is_news && !runs_again {
+            let task = Arc::make_mut(&mut known.task);
+            (task.status, task.status_since) = (brief.status, status_since);
+            self.is_changed = true;
+        }
+    }
+
+    /// Forgets a task that is no more.
+    pub(super) fn forget(&mut self, id: TaskId) {
+        self.stale.remove(&id);
+        self.is_changed |= self.tasks.remove(&id).is_some();
+    }
+
+    /// Forgets tasks that ended long ago, the oldest first if there are too many.
+    pub(super) fn forget_ended(&mut self, now: Timestamp, keeps: Duration) {
+        let mut ended: Vec<(Timestamp, TaskId)> = self
+            .tasks
+            .values()
+            .filter(|known| known.task.status != TaskStatus::InProgress)
+            .map(|known| (known.task.status_since, known.task.id))
+            .collect();
+        ended.sort_unstable();
+        let too_many = ended.len().saturating_sub(ENDED_MAX);
+        for (at, (since, id)) in ended.into_iter().enumerate() {
+            if at < too_many || now.since(since) >= keeps {
+                self.forget(id);
+            }
+        }
+    }
+
+    /// The ids of known tasks after `last`, in order, at most `limit`.
+    pub(super) fn ids_after(&self, last: Option<TaskId>, limit: usize) -> Vec<TaskId> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = last.map_or(Unbounded, Excluded);
+        self.tasks
+            .range((from, Unbounded))
+            .take(limit)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// A task was read whole, or could not be.
+    pub(super) fn settle(&mut self, id: TaskId) {
+        self.stale.remove(&id);
+    }
+
+    /// Known tasks that must be read whole.
+    pub(super) fn stale(&self, limit: usize) -> Vec<TaskId> {
+        self.stale.iter().take(limit).copied().collect()
+    }
+
+    /// True if a known task runs, or may run soon.
+    pub(super) fn has_live(&self) -> bool {
+        self.tasks.values().any(|known| !known.task.status.is_ended())
+    }
+
+    /// True if a running task's worker is not known.
+    pub(super) fn wants_workers(&self) -> bool {
+        let mut running = self
+            .tasks
+            .values()
+            .filter(|known| known.task.status == TaskStatus::InProgress);
+        running.any(|known| known.keys.as_ref().is_some_and(|keys| self.joins.wants_worker(keys)))
+    }
+
+    /// Takes a complete list of workers.
+    pub(super) fn take_workers(&mut self, workers: Vec<(String, IpAddr)>, now: Timestamp) {
+        let mut running = self
+            .tasks
+            .values()
+            .filter(|known| known.task.status == TaskStatus::InProgress);
+        let wanted: Vec<Arc<str>> = running
+            .by_ref()
+            .filter_map(|known| known.keys.as_ref()?.worker.clone())
+            .collect();
+        self.join(|joins| {
+            joins.set_workers(workers.into_iter(), now);
+            joins.count_misses(wanted.into_iter());
+        });
+    }
+
+    /// The ids of queues whose names are not known.
+    pub(super) fn wanted_queues(&self, now: Timestamp, limit: usize) -> Vec<String> {
+        let keys = self.tasks.values().filter_map(|known| known.keys.as_ref());
+        let wanted: BTreeSet<&str> = keys
+            .filter(|keys| self.joins.wants_queue(keys, now))
+            .filter_map(|keys| keys.queue.as_deref())
+            .collect();
+        wanted.into_iter().take(limit).map(str::to_owned).collect()
+    }
+
+    /// True if a task names a queue that was never asked for.
+    pub(super) fn wants_new_queue(&self) -> bool {
+        self.tasks
+            .values()
+            .any(|known| known.keys.as_ref().is_some_and(|keys| self.joins.is_new_queue(keys)))
+    }
+
+    /// Changes what is looked up, and the tasks with it.
+    pub(super) fn join(&mut self, change: impl FnOnce(&mut Joins)) {
+        change(&mut self.joins);
+        for known in self.tasks.values_mut() {
+            let Some(keys) = &known.keys else { continue };
+            let (queue, addresses) = (self.joins.queue(keys), self.joins.addresses(keys));
+            if known.task.queue != queue || known.task.addresses != addresses {
+                let task = Arc::make_mut(&mut known.task);
+                (task.queue, task.addresses) = (queue, addresses);
+                self.is_changed = true;
+            }
+        }
+    }
+
+    /// The observation, if it changed since the last time.
+    pub(super) fn changed(&mut self) -> Option<Observation> {
+        std::mem::take(&mut self.is_changed)
+            .then(|| Observation::new(self.tasks.values().map(|known| known.task.clone()).collect()))
+    }
+
+    /// The observation must be handed out again.
+    pub(super) fn touch(&mut self) {
+        self.is_changed = true;
+    }
+}
+
+fn short(text: &str) -> Arc<str> {
+    text.chars().take(256).collect::<String>().into()
+}

@@ -1,0 +1,207 @@
+//! The questions as calls, and what of their answers is believed.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use portico_core::{clock::Timestamp, endpoint::TaskId, principal::CompanyId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    memory::Brief,
+    row::{FIELDS, PROPERTIES, Row, TAG, moment},
+};
+use crate::{
+    client::{CallError, Clearml},
+    reference::Reference,
+};
+
+/// The most tasks in one answer (observed with clearml-server 2.3.0), and the most ids in one question.
+pub(super) const PAGE: usize = 500;
+/// Workers that reported within so many seconds.
+const WORKER_SECONDS: u32 = 600;
+
+#[derive(Deserialize)]
+struct Tasks<T> {
+    tasks: Vec<T>,
+}
+
+/// Asks, with the gateway's own key, and believes only answers about its own company.
+#[derive(Clone)]
+pub(super) struct Questions {
+    clearml: Clearml,
+}
+
+impl Questions {
+    pub(super) fn new(clearml: Clearml) -> Self {
+        Self { clearml }
+    }
+
+    /// The company of the gateway's own key, once the server was asked anything.
+    pub(super) fn company(&self) -> Option<CompanyId> {
+        self.clearml.facts().get().company.clone()
+    }
+
+    /// Tagged tasks that changed at or after `since`, whatever their status, the newest changes first; without `since`, those that
+    /// run.
+    pub(super) async fn changes(&self, since: Option<Timestamp>) -> Result<Vec<Row>, CallError> {
+        let mut body = json!({"system_tags": [TAG], "order_by": ["-last_change"]});
+        match since {
+            Some(since) => body["last_change"] = json!([format!(">={}", stamp(since))]),
+            None => body["status"] = json!(["in_progress"]),
+        }
+        self.whole(body, 0).await
+    }
+
+    /// Tagged tasks that run.
+    pub(super) async fn running(&self, page: usize) -> Result<Vec<Row>, CallError> {
+        self.whole(
+            json!({"system_tags": [TAG], "status": ["in_progress"], "order_by": ["id"]}),
+            page,
+        )
+        .await
+    }
+
+    /// Running tasks with the property `portico`. The filter is on the stored name of the property: the server filters on the
+    /// fields of parameters by equality.
+    pub(super) async fn by_property(&self, page: usize) -> Result<Vec<Row>, CallError> {
+        let body = json!({
+            "hyperparams.properties.portico.name": ["portico"], "status": ["in_progress"], "order_by": ["id"],
+        });
+        self.whole(body, page).await
+    }
+
+    /// Tasks by their ids, whole.
+    pub(super) async fn by_id(&self, ids: &[TaskId]) -> Result<Vec<Row>, CallError> {
+        self.whole(json!({"id": texts(ids)}), 0).await
+    }
+
+    /// What became of tasks, by their ids.
+    pub(super) async fn brief(&self, ids: &[TaskId]) -> Result<Vec<Brief>, CallError> {
+        let fields = json!(["id", "status", "status_changed", "system_tags", "company"]);
+        let rows = self.tasks(json!({"id": texts(ids)}), &fields, 0).await?;
+        let brief = |row: &Row| {
+            Some(Brief {
+                id: row.id()?,
+                status: row.status(),
+                status_since: moment(row.status_changed.as_deref()),
+                is_tagged: row.is_tagged(),
+            })
+        };
+        Ok(rows.iter().filter_map(brief).collect())
+    }
+
+    /// True if any task of the company runs.
+    pub(super) async fn anything(&self) -> Result<bool, CallError> {
+        let body = json!({
+            "status": ["in_progress"], "only_fields": ["id", "company", "status"], "search_hidden": true,
+            "allow_public": false, "page": 0, "page_size": 1,
+        });
+        let answer: Tasks<Row> = self.clearml.call("tasks.get_all_ex", &body).await?;
+        self.believe(&answer.tasks)?;
+        Ok(!answer.tasks.is_empty())
+    }
+
+    /// The workers with the addresses from which they report.
+    pub(super) async fn workers(&self) -> Result<Vec<(String, IpAddr)>, CallError> {
+        #[derive(Deserialize)]
+        struct Workers {
+            workers: Vec<Worker>,
+        }
+        #[derive(Deserialize)]
+        struct Worker {
+            id: String,
+            #[serde(default)]
+            ip: Option<String>,
+            #[serde(default)]
+            company: Option<Reference>,
+        }
+        let body = json!({"last_seen": WORKER_SECONDS});
+        let answer: Workers = self.clearml.call("workers.get_all", &body).await?;
+        let companies = answer
+            .workers
+            .iter()
+            .map(|worker| worker.company.as_ref().and_then(Reference::id));
+        self.believe_companies(companies)?;
+        let known = |worker: Worker| Some((worker.id, worker.ip?.parse().ok()?));
+        Ok(answer.workers.into_iter().filter_map(known).collect())
+    }
+
+    /// The names of queues.
+    pub(super) async fn queues(&self, ids: &[String]) -> Result<HashMap<String, Arc<str>>, CallError> {
+        #[derive(Deserialize)]
+        struct Queues {
+            queues: Vec<Queue>,
+        }
+        #[derive(Deserialize)]
+        struct Queue {
+            id: String,
+            name: String,
+        }
+        let body =
+            json!({"id": ids, "only_fields": ["id", "name"], "search_hidden": true, "page": 0, "page_size": PAGE});
+        let answer: Queues = self.clearml.call("queues.get_all", &body).await?;
+        Ok(answer
+            .queues
+            .into_iter()
+            .map(|queue| (queue.id, queue.name.into()))
+            .collect())
+    }
+
+    async fn whole(&self, body: Value, page: usize) -> Result<Vec<Row>, CallError> {
+        let mut fields: Vec<&str> = FIELDS.to_vec();
+        fields.push(PROPERTIES);
+        self.tasks(body, &json!(fields), page).await
+    }
+
+    async fn tasks(&self, mut body: Value, fields: &Value, page: usize) -> Result<Vec<Row>, CallError> {
+        body["only_fields"] = fields.clone();
+        body["search_hidden"] = json!(true);
+        body["allow_public"] = json!(false);
+        body["page"] = json!(page);
+        body["page_size"] = json!(PAGE);
+        let answer: Tasks<Row> = self.clearml.call("tasks.get_all_ex", &body).await?;
+        self.believe(&answer.tasks)?;
+        Ok(answer.tasks)
+    }
+
+    fn believe(&self, rows: &[Row]) -> Result<(), CallError> {
+        self.believe_companies(rows.iter().map(|row| row.company.id()))
+    }
+
+    /// An answer with anything of another company is not believed at all.
+    fn believe_companies<'r>(&self, mut companies: impl Iterator<Item = Option<&'r str>>) -> Result<(), CallError> {
+        let own = self.company();
+        let own = own.as_ref().map(CompanyId::as_str);
+        match companies.find(|company| company.is_none() || *company != own) {
+            None => Ok(()),
+            Some(_) => Err(CallError::Untrusted("it holds something of another company".to_owned())),
+        }
+    }
+}
+
+fn texts(ids: &[TaskId]) -> Vec<String> {
+    ids.iter().map(TaskId::to_string).collect()
+}
+
+/// A time as the server's filters take it: UTC, without offset.
+fn stamp(moment: Timestamp) -> String {
+    let moment = jiff::Timestamp::from_millisecond(moment.as_millis()).unwrap_or_default();
+    moment.strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_take_times_in_utc_without_offset() {
+        assert_eq!(
+            stamp(Timestamp::from_millis(1_795_327_553_928)),
+            "2026-11-22T06:05:53.928"
+        );
+        assert_eq!(
+            stamp(Timestamp::from_millis(1_795_327_553_000)),
+            "2026-11-22T06:05:53.000"
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! What a task asks for: from runtime keys, as the SDK writes them, and from the user property `portico`.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use portico_core::{
+    endpoint::{Prefix, Protocol},
+    notation::{self, cut, parse_port},
+    observe::{Ask, Published, Request, RequestFault, RequestOrigin},
+};
+use serde_json::Value;
+
+use super::row::{Runtime, key, suffix};
+
+/// The most endpoints that one task may have.
+pub(super) const ENDPOINTS_MAX: usize = notation::ENTRIES_MAX;
+/// The longest name of an endpoint, in characters.
+const NAME_MAX: usize = 256;
+/// The longest published address that is kept, in bytes; ours are shorter.
+const URL_MAX: usize = 2048;
+
+/// The requests of a task, sorted by protocol and name. A runtime key wins over the property.
+pub(super) fn requests(runtime: Option<&Runtime>, property: Option<&str>) -> Vec<Request> {
+    let mut requests: BTreeMap<(Protocol, Option<Arc<str>>), Request> = BTreeMap::new();
+    for request in property.into_iter().flat_map(from_property) {
+        let place = (request.protocol, request.name.clone());
+        requests
+            .entry(place)
+            .and_modify(|first| first.ask = Err(RequestFault::Notation("an entry is given twice".to_owned())))
+            .or_insert(request);
+    }
+    if let Some(runtime) = runtime {
+        for protocol in [Protocol::Http, Protocol::Tcp] {
+            for request in from_runtime(runtime, protocol) {
+                requests.insert((request.protocol, request.name.clone()), request);
+            }
+        }
+    }
+    let mut requests: Vec<Request> = requests.into_values().collect();
+    if requests.len() > ENDPOINTS_MAX {
+        requests.truncate(ENDPOINTS_MAX + 1);
+        if let Some(first_too_many) = requests.last_mut() {
+            first_too_many.ask = Err(RequestFault::TooMany(ENDPOINTS_MAX));
+        }
+    }
+    requests
+}
+
+fn from_property(text: &str) -> Vec<Request> {
+    let mut requests = notation::parse(text, RequestOrigin::Property);
+    for request in &mut requests {
+        match request.name.as_deref() {
+            Some("") => {
+                request.name = None;
+                request.ask = Err(RequestFault::Notation("an entry's name is empty".to_owned()));
+            }
+            Some(name) if is_too_long(name) => {
+                request.name = Some(shortened(name));
+                request.ask = Err(RequestFault::NameTooLong);
+            }
+            _ => {}
+        }
+    }
+    requests
+}
+
+/// Endpoints exist by their port keys; `_SERVICE` is shared by protocols and says nothing.
+fn from_runtime(runtime: &Runtime, protocol: Protocol) -> impl Iterator<Item = Request> {
+    let (port_key, address_key) = match protocol {
+        Protocol::Http => (key::PORT, key::ADDRESS),
+        Protocol::Tcp => (key::TCP_PORT, key::TCP_ADDRESS),
+    };
+    runtime.0.iter().filter_map(move |(full, value)| {
+        let name = suffix(full, port_key)?;
+        let address = match name {
+            None => runtime.0.get(address_key),
+            Some(name) => runtime.0.get(&format!("{address_key}__{name}")),
+        };
+        let ask = match name {
+            Some(name) if is_too_long(name) => Err(RequestFault::NameTooLong),
+            _ => ask(value, address),
+        };
+        Some(Request {
+            protocol,
+            name: name.map(shortened),
+            origin: RequestOrigin::Runtime,
+            ask,
+        })
+    })
+}
+
+fn ask(port: &Value, address: Option<&Value>) -> Result<Ask, RequestFault> {
+    Ok(Ask {
+        claimed: claimed(address)?,
+        port: read_port(port)?,
+        prefix: Prefix::Auto,
+        access: None,
+    })
+}
+
+/// The SDK writes a number, other clients text; a number with `.0` comes from clients that know only floats.
+fn read_port(value: &Value) -> Result<u16, RequestFault> {
+    match value {
+        Value::String(text) => parse_port(text.trim()),
+        Value::Number(number) => {
+            let text = number.to_string();
+            parse_port(text.strip_suffix(".0").unwrap_or(&text))
+        }
+        other => Err(RequestFault::PortNotANumber(kind(other).to_owned())),
+    }
+}
+
+/// Without an address the task's worker is meant; clearml-session writes an empty one after a reset.
+fn claimed(value: Option<&Value>) -> Result<Option<IpAddr>, RequestFault> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+        Some(Value::String(text)) => {
+            let bare = text.trim();
+            let bare = bare
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'))
+                .unwrap_or(bare);
+            match bare.parse() {
+                Ok(address) => Ok(Some(address)),
+                Err(_) => Err(RequestFault::AddressNotAnIp(cut(text))),
+            }
+        }
+        Some(other) => Err(RequestFault::AddressNotAnIp(kind(other).to_owned())),
+    }
+}
+
+/// What a value is, without showing it.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
+}
+
+/// The addresses that stand in a task, sorted by name.
+pub(super) fn published<'r>(runtime: &Runtime, properties: impl Iterator<Item = (&'r str, &'r str)>) -> Vec<Published> {
+    let mut published: BTreeMap<Option<Arc<str>>, Published> = BTreeMap::new();
+    let mut of = |name: Option<&str>, set: &dyn Fn(&mut Published)| {
+        if name.is_none_or(|name| !is_too_long(name)) && published.len() <= 2 * ENDPOINTS_MAX {
+            let name: Option<Arc<str>> = name.map(Arc::from);
+            set(published.entry(name.clone()).or_insert_with(|| Published {
+                name,
+                ..Published::default()
+            }));
+        }
+    };
+    for (full, value) in &runtime.0 {
+        let text: Arc<str> = match value {
+            Value::Null => continue,
+            Value::String(text) => bounded(text),
+            other => kind(other).into(),
+        };
+        if let Some(name) = suffix(full, key::ENDPOINT) {
+            of(name, &|entry| entry.endpoint = Some(text.clone()));
+        } else if let Some(name) = suffix(full, key::BROWSER_ENDPOINT) {
+            of(name, &|entry| entry.browser_endpoint = Some(text.clone()));
+        }
+    }
+    for (full, value) in properties {
+        if let Some(name) = suffix(full, key::GATEWAY_URL) {
+            of(name, &|entry| entry.property = Some(bounded(value)));
+        }
+    }
+    published.into_values().collect()
+}
+
+fn bounded(text: &str) -> Arc<str> {
+    let mut end = text.len().min(URL_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default().into()
+}
+
+fn is_too_long(name: &str) -> bool {
+    name.len() > NAME_MAX && name.chars().count() > NAME_MAX
+}
+
+fn shortened(name: &str) -> Arc<str> {
+    if is_too_long(name) {
+        name.chars().take(NAME_MAX).collect::<String>().into()
+    } else {
+        name.into()
+    }
+}
+
+#[cfg(test)]
+#[path = "requests_tests.rs"]
+mod tests;

@@ -1,0 +1,7 @@
+//! The adapter against an emulated ClearML server, over real HTTP.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test may panic")]
+
+mod bench;
+mod check;
+mod client;
+mod source;

@@ -1,0 +1,524 @@
+//! The source: what it sees, what it believes, and how often it asks.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use portico_clearml::{Saved, Source, SourceSettings};
+use portico_core::{
+    clock::Clock as _,
+    endpoint::Protocol,
+    live::{Live, Nudge, live},
+    observe::{Observation, ObservedTask, RequestFault, SourceHealth, TaskStatus},
+};
+use portico_emulator::{Emulator, Faults, NewTask};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::bench::{Bench, eventually, key_of, task_id};
+
+/// A running source, fast enough for tests.
+pub(crate) struct Running {
+    pub(crate) observation: Live<Observation>,
+    pub(crate) health: Live<SourceHealth>,
+    pub(crate) nudge: Nudge,
+    _stops: tokio_util::sync::DropGuard,
+    _tasks: JoinSet<()>,
+}
+
+pub(crate) fn fast() -> SourceSettings {
+    SourceSettings {
+        busy: Duration::from_millis(10),
+        idle: Duration::from_millis(30),
+        full: Duration::from_millis(200),
+        workers: Duration::from_millis(100),
+        requests_per_second: 100.0,
+        burst: 1000,
+        ..SourceSettings::default()
+    }
+}
+
+pub(crate) fn run(bench: &Bench, settings: SourceSettings, initial: Option<Saved>) -> Running {
+    let source = Source::new(bench.clearml.clone(), settings, initial);
+    let (publish, observation) = live(Observation::default());
+    let (publish_health, health) = live(SourceHealth::default());
+    let (nudge, shutdown) = (Nudge::default(), CancellationToken::new());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(source.run(publish, publish_health, nudge.clone(), shutdown.clone()));
+    Running {
+        observation,
+        health,
+        nudge,
+        _stops: shutdown.drop_guard(),
+        _tasks: tasks,
+    }
+}
+
+impl Running {
+    pub(crate) fn task(&self, id: &str) -> Option<Arc<ObservedTask>> {
+        self.observation.get().task(task_id(id)).cloned()
+    }
+
+    pub(crate) async fn sees(&self, what: &str, id: &str, is_so: impl Fn(&ObservedTask) -> bool) -> Arc<ObservedTask> {
+        eventually(what, || self.task(id).filter(|task| is_so(task))).await
+    }
+
+    async fn is_up(&self) {
+        eventually("a complete observation", || self.health.get().observed).await;
+    }
+
+    async fn sees_no_more(&self, what: &str, id: &str) {
+        eventually(what, || self.task(id).is_none().then_some(())).await;
+    }
+}
+
+fn address() -> SocketAddr {
+    "10.1.2.3:7860".parse().unwrap()
+}
+
+fn asking(emulator: &Emulator) -> String {
+    emulator.create_task(NewTask::asking("alice", "a notebook", address()))
+}
+
+#[tokio::test]
+async fn a_task_that_asks_is_seen_with_everything_that_decisions_need() {
+    let bench = Bench::new().await;
+    let id = bench.emulator().create_task(NewTask {
+        queue: Some("gpu".into()),
+        ..NewTask::asking("alice", "a notebook", address())
+    });
+    let running = run(&bench, fast(), None);
+    let task = running.sees("the task", &id, |_| true).await;
+    let alice = bench.emulator().actor("alice").unwrap();
+    assert_eq!(&*task.name, "a notebook");
+    assert_eq!(task.owner.as_str(), alice.id);
+    assert_eq!(task.company.as_str(), alice.company);
+    assert_eq!(task.queue.as_deref(), Some("gpu"));
+    assert_eq!(task.status, TaskStatus::InProgress);
+    assert!(task.started.is_some());
+    assert_eq!(task.requests.len(), 1);
+    let ask = task.requests[0].ask.as_ref().unwrap();
+    assert_eq!((ask.claimed, ask.port), (Some(address().ip()), 7860));
+    assert_eq!(task.requests[0].protocol, Protocol::Http);
+}
+
+#[tokio::test]
+async fn a_task_that_asks_later_is_seen_soon() {
+    let bench = Bench::new().await;
+    let running = run(&bench, fast(), None);
+    running.is_up().await;
+    let id = bench.emulator().create_task(NewTask::default());
+    let runtime = json!({"_SERVICE": "EXTERNAL", "_ADDRESS": "10.1.2.3", "_PORT": 80});
+    bench.emulator().set_runtime(&id, runtime.as_object().unwrap().clone());
+    bench
+        .emulator()
+        .set_system_tags(&id, &["development", "external_service"]);
+    running.sees("the task", &id, |_| true).await;
+}
+
+#[tokio::test]
+async fn a_worker_s_address_vouches_for_its_tasks() {
+    let bench = Bench::new().await;
+    let id = asking(bench.emulator());
+    bench.emulator().set(&id, "last_worker", json!("node1:gpu0"));
+    let running = run(&bench, fast(), None);
+    let task = running.sees("the task", &id, |_| true).await;
+    assert_eq!(task.addresses, Vec::<std::net::IpAddr>::new());
+    register_worker(&bench, "node1:gpu0").await;
+    let task = running.sees("the worker", &id, |task| !task.addresses.is_empty()).await;
+    assert_eq!(task.addresses, ["127.0.0.1".parse::<std::net::IpAddr>().unwrap()]);
+}
+
+/// The agent's call, by the agent's own way: HTTP with a key.
+async fn register_worker(bench: &Bench, worker: &str) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let body = json!({"worker": worker, "timeout": 600}).to_string();
+    let token = bench.emulator().token("alice").unwrap();
+    let request = format!(
+        "POST /workers.register HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = tokio::net::TcpStream::connect(bench.server.address()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_stopped_task_stays_as_ended_for_a_day() {
+    let bench = Bench::new().await;
+    let id = asking(bench.emulator());
+    let running = run(&bench, fast(), None);
+    running.sees("the task", &id, |_| true).await;
+    bench.emulator().set_status(&id, "stopped");
+    running
+        .sees("the end", &id, |task| task.status == TaskStatus::Stopped)
+        .await;
+    bench.clock.advance(Duration::from_hours(23));
+    let restarted = run(&bench, fast(), None);
+    restarted.is_up().await;
+    assert!(running.task(&id).is_some(), "an ended task is remembered for a day");
+    bench.clock.advance(Duration::from_hours(2));
+    running.sees_no_more("forgetting it after a day", &id).await;
+}
+
+#[tokio::test]
+async fn a_task_that_loses_its_tag_leaves() {
+    let bench = Bench::new().await;
+    let id = asking(bench.emulator());
+    let running = run(&bench, fast(), None);
+    running.sees("the task", &id, |_| true).await;
+    bench.emulator().set_system_tags(&id, &["development"]);
+    running.sees_no_more("leaving without the tag", &id).await;
+}
+
+#[tokio::test]
+async fn a_deleted_task_leaves() {
+    let bench = Bench::new().await;
+    let (id, other) = (asking(bench.emulator()), asking(bench.emulator()));
+    let running = run(&bench, fast(), None);
+    running.sees("the task", &id, |_| true).await;
+    bench.emulator().delete_task(&id);
+    running.sees_no_more("the deleted task", &id).await;
+    assert!(running.task(&other).is_some());
+    bench.emulator().delete_task(&other);
+    running.sees_no_more("the last task", &other).await;
+}
+
+#[tokio::test]
+async fn a_stopped_task_that_runs_again_is_seen_with_its_new_address() {
+    let bench = Bench::new().await;
+    let id = asking(bench.emulator());
+    let running = run(&bench, fast(), None);
+    running.sees("the task", &id, |_| true).await;
+    bench.emulator().set_status(&id, "stopped");
+    running
+        .sees("the end", &id, |task| task.status == TaskStatus::Stopped)
+        .await;
+    bench.emulator().set_status(&id, "in_progress");
+    let runtime = json!({"_ADDRESS": "10.1.2.4", "_PORT": 81});
+    bench.emulator().set_runtime(&id, runtime.as_object().unwrap().clone());
+    running
+        .sees("the new address", &id, |task| {
+            task.status == TaskStatus::InProgress && task.requests[0].ask.as_ref().is_ok_and(|ask| ask.port == 81)
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_task_that_asks_by_property_is_seen_and_leaves() {
+    let bench = Bench::new().await;
+    let properties = [(
+        "portico".to_owned(),
+        "ui=http:7860,access=owner; bad=http:zero".to_owned(),
+    )]
+    .into();
+    let id = bench.emulator().create_task(NewTask {
+        properties,
+        ..NewTask::default()
+    });
+    let running = run(&bench, fast(), None);
+    let task = running.sees("the task", &id, |_| true).await;
+    assert_eq!(task.requests[0].ask, Err(RequestFault::PortNotANumber("zero".into())));
+    assert_eq!(task.requests[1].name.as_deref(), Some("ui"));
+    bench.emulator().set_status(&id, "completed");
+    running
+        .sees("the end", &id, |task| task.status == TaskStatus::Completed)
+        .await;
+}
+
+#[tokio::test]
+async fn a_clone_with_the_tag_and_without_keys_is_not_seen() {
+    let bench = Bench::new().await;
+    let tagged = NewTask {
+        system_tags: vec!["external_service".into()],
+        ..NewTask::default()
+    };
+    let id = bench.emulator().create_task(tagged);
+    let other = asking(bench.emulator());
+    let running = run(&bench, fast(), None);
+    running.sees("the other", &other, |_| true).await;
+    assert!(running.task(&id).is_none());
+}
+
+#[tokio::test]
+async fn tasks_of_another_company_are_not_seen() {
+    let bench = Bench::new().await;
+    let id = bench
+        .emulator()
+        .create_task(NewTask::asking("carol", "hers", address()));
+    let other = asking(bench.emulator());
+    let running = run(&bench, fast(), None);
+    running.sees("the other", &other, |_| true).await;
+    assert!(running.task(&id).is_none());
+}
+
+#[tokio::test]
+async fn an_unchanged_task_stays_the_same_value() {
+    let bench = Bench::new().await;
+    let id = asking(bench.emulator());
+    let running = run(&bench, fast(), None);
+    let before = running.sees("the task", &id, |_| true).await;
+    let other = asking(bench.emulator());
+    running.sees("the other", &other, |_| true).await;
+    assert!(Arc::ptr_eq(&before, &running.task(&id).unwrap()));
+}
+
+#[tokio::test]
+async fn a_failing_server_leaves_the_last_observation_and_says_since_when() {
+    let bench = Bench::new().await;
+    let id = asking(bench.emulator());
+    let running = run(&bench, fast(), None);
+    running.sees("the task", &id, |_| true).await;
+    for (faults, reason) in [
+        (
+            Faults {
+                unreachable: true,
+                ..Faults::default()
+            },
+            "unreachable",
+        ),
+        (
+            Faults {
+                status: Some(500),
+                ..Faults::default()
+            },
+            "refused",
+        ),
+        (
+            Faults {
+                html: true,
+                ..Faults::default()
+            },
+            "bad_answer",
+        ),
+        (
+            Faults {
+                wrong_company: true,
+                ..Faults::default()
+            },
+            "untrusted",
+        ),
+    ] {
+        let started = bench.clock.now();
+        bench.faults(faults);
+        let failing = eventually(reason, || {
+            let failing = running.health.get().failing.clone()?;
+            (failing.reason == reason).then_some(failing)
+        })
+        .await;
+        assert!(failing.since >= started);
+        assert!(
+            running
+                .task(&id)
+                .is_some_and(|task| task.status == TaskStatus::InProgress),
+            "{reason}"
+        );
+        bench.faults(Faults::default());
+        eventually("recovery by itself", || {
+            running.health.get().failing.is_none().then_some(())
+        })
+        .await;
+        bench.clock.advance(Duration::from_mins(1));
+    }
+    assert!(running.task(&id).is_some());
+}
+
+#[tokio::test]
+async fn an_empty_answer_is_not_believed_before_two_further_ones_agree() {
+    let bench = Bench::new().await;
+    let ids: Vec<String> = (0..3).map(|_| asking(bench.emulator())).collect();
+    let running = run(
+        &bench,
+        SourceSettings {
+            busy: Duration::from_millis(300),
+            ..fast()
+        },
+        None,
+    );
+    running.sees("the tasks", &ids[2], |_| true).await;
+    bench.faults(Faults {
+        empty: true,
+        ..Faults::default()
+    });
+    let failing = eventually("doubt", || running.health.get().failing.clone()).await;
+    assert_eq!(failing.reason, "untrusted");
+    assert_eq!(running.observation.get().tasks().len(), 3, "one answer is not enough");
+    bench.faults(Faults::default());
+    eventually("the doubt's end", || {
+        running.health.get().failing.is_none().then_some(())
+    })
+    .await;
+    assert_eq!(running.observation.get().tasks().len(), 3);
+    for id in &ids {
+        bench.emulator().delete_task(id);
+    }
+    eventually("belief", || running.observation.get().tasks().is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_rejected_key_is_told_as_such() {
+    let bench = Bench::new().await;
+    let good = key_of(bench.emulator(), "bob");
+    bench.keys.publish(portico_clearml::KeyPair {
+        key: good.key.clone(),
+        ..portico_clearml::KeyPair::default()
+    });
+    let running = run(&bench, fast(), None);
+    let failing = eventually("the failure", || running.health.get().failing.clone()).await;
+    assert_eq!(failing.reason, "own_key_rejected");
+    bench.keys.publish(good);
+    running.is_up().await;
+}
+
+#[tokio::test]
+async fn a_source_that_starts_while_the_server_is_away_uses_what_was_saved() {
+    let bench = Bench::new().await;
+    let (id, gone) = (asking(bench.emulator()), asking(bench.emulator()));
+    let first = run(&bench, fast(), None);
+    first.sees("the task", &id, |_| true).await;
+    first.sees("the other", &gone, |_| true).await;
+    let document = Saved::document(&first.observation.get(), bench.clock.now());
+    drop(first);
+    bench.faults(Faults {
+        unreachable: true,
+        ..Faults::default()
+    });
+    bench.emulator().delete_task(&gone);
+    let saved = Saved::read(&document, bench.clock.now()).unwrap();
+    let running = run(&bench, fast(), Some(saved));
+    eventually("failure", || running.health.get().failing.clone()).await;
+    assert_eq!(running.observation.get().tasks().len(), 2);
+    bench.faults(Faults::default());
+    running.sees_no_more("what was deleted meanwhile", &gone).await;
+    assert!(running.task(&id).is_some());
+}
+
+#[tokio::test]
+async fn what_was_saved_for_another_company_is_not_kept() {
+    let bench = Bench::new().await;
+    let id = asking(bench.emulator());
+    let first = run(&bench, fast(), None);
+    first.sees("the task", &id, |_| true).await;
+    let saved = Saved {
+        at: bench.clock.now(),
+        observation: (*first.observation.get()).clone(),
+    };
+    drop(first);
+    bench.keys.publish(key_of(bench.emulator(), "carol"));
+    let running = run(&bench, fast(), Some(saved));
+    running.sees_no_more("the stranger's task", &id).await;
+}
+
+#[test]
+fn a_damaged_or_old_document_is_not_used() {
+    let now = portico_core::clock::Timestamp::from_secs(2_000_000_000);
+    let document = Saved::document(&Observation::default(), now);
+    assert!(Saved::read(&document, now).is_some());
+    assert!(Saved::read(&document, now.plus(Duration::from_hours(25))).is_none());
+    assert!(Saved::read(b"{}", now).is_none());
+    assert!(Saved::read(&document[1..], now).is_none());
+    let other = String::from_utf8(document)
+        .unwrap()
+        .replace("\"version\":1", "\"version\":2");
+    assert!(Saved::read(other.as_bytes(), now).is_none());
+}
+
+#[tokio::test]
+async fn a_quiet_installation_is_woken_by_a_nudge() {
+    let bench = Bench::new().await;
+    let settings = SourceSettings {
+        idle: Duration::from_mins(10),
+        ..fast()
+    };
+    let running = run(&bench, settings, None);
+    running.is_up().await;
+    let id = asking(bench.emulator());
+    assert!(running.task(&id).is_none());
+    running.nudge.nudge();
+    running.sees("the task", &id, |_| true).await;
+}
+
+#[tokio::test]
+async fn with_the_usual_settings_there_is_at_most_one_request_a_second() {
+    let bench = Bench::new().await;
+    asking(bench.emulator());
+    let settings = SourceSettings {
+        burst: 5,
+        ..SourceSettings::default()
+    };
+    let running = run(&bench, settings, None);
+    running.is_up().await;
+    let started = std::time::Instant::now();
+    bench.emulator().forget_calls();
+    let calls = || bench.emulator().calls().values().sum::<u64>();
+    eventually("some seconds of asking", || (calls() >= 8).then_some(())).await;
+    assert!(
+        started.elapsed() >= Duration::from_secs(2),
+        "8 requests in {:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn ten_thousand_tasks_are_read_in_pages() {
+    let bench = Bench::new().await;
+    for at in 0..10_000u16 {
+        let [high, low] = at.to_be_bytes();
+        let address = SocketAddr::from(([10, 1, high, low], 80));
+        bench
+            .emulator()
+            .create_task(NewTask::asking("alice", "one of many", address));
+    }
+    // Otherwise all of them would have changed just now.
+    bench.emulator().advance(3600);
+    let started = std::time::Instant::now();
+    // The usual distances, but for the second between two questions.
+    let settings = SourceSettings {
+        busy: Duration::from_millis(10),
+        requests_per_second: 100.0,
+        ..SourceSettings::default()
+    };
+    let running = run(&bench, settings, None);
+    eventually("all of them", || {
+        (running.observation.get().tasks().len() == 10_000).then_some(())
+    })
+    .await;
+    println_duration("10,000 tasks read", started.elapsed());
+    let id = asking(bench.emulator());
+    let asked = std::time::Instant::now();
+    running.sees("one more", &id, |_| true).await;
+    println_duration("one more seen", asked.elapsed());
+    assert_eq!(bench.emulator().unknown_calls(), []);
+}
+
+#[allow(
+    clippy::disallowed_macros,
+    reason = "a figure for whoever runs the tests with --nocapture"
+)]
+fn println_duration(what: &str, took: Duration) {
+    println!("{what}: {took:?}");
+}
+
+#[tokio::test]
+async fn one_absurd_task_does_not_hide_the_others() {
+    let bench = Bench::new().await;
+    let good = asking(bench.emulator());
+    let absurd: Vec<Value> = vec![
+        json!({}),
+        json!({"_PORT": "1".repeat(1 << 20)}),
+        json!({"_PORT": {"a": [1, {"b": null}]}, "_ADDRESS": ["x"]}),
+        json!({"_PORT": 70000, "_ADDRESS": "10.0.0.1"}),
+        json!({"_PORT__": 80, "_PORT__\u{1f642}/..": 81, "_PORT__a.b__c": "82"}),
+    ];
+    for runtime in absurd {
+        let id = asking(bench.emulator());
+        bench.emulator().set_runtime(&id, runtime.as_object().unwrap().clone());
+    }
+    let running = run(&bench, fast(), None);
+    running.sees("the good one", &good, |_| true).await;
+    let observation = running.observation.get();
+    assert_eq!(observation.tasks().len(), 5, "the task without keys asks for nothing");
+    assert!(running.health.get().failing.is_none());
+}
