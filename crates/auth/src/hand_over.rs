@@ -151,6 +151,3 @@ impl HandOver {
 fn hash(nonce: &str) -> String {
     hex(&digest::of(&[b"portico nonce", nonce.as_bytes()]).0)
 }
-
-#[cfg(test)]
-mod tests;

@@ -200,6 +200,3 @@ impl LogIn {
         self.0.parts.audit.record(event);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -222,6 +222,3 @@ pub(crate) fn secret_value(text: &str) -> Option<HeaderValue> {
     value.set_sensitive(true);
     Some(value)
 }
-
-#[cfg(test)]
-mod tests;
