@@ -74,16 +74,16 @@ impl Moment {
 }
 
 /// Reads a date as clients write it in filters, with or without an offset; without one it is UTC.
-pub(crate) fn parse(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse(text: &str) -> Option<Moment> {
     let text = text.trim();
     if let Ok(moment) = text.parse::<Timestamp>() {
-        return Some(moment);
+        return Some(Moment(moment));
     }
     let civil: jiff::civil::DateTime = text.parse().ok()?;
     civil
         .to_zoned(jiff::tz::TimeZone::UTC)
         .ok()
-        .map(|zoned| zoned.timestamp())
+        .map(|zoned| Moment(zoned.timestamp()))
 }
 
 #[cfg(test)]
@@ -105,6 +105,10 @@ mod tests {
     fn filter_dates_may_lack_an_offset() {
         assert_eq!(parse("2026-01-01T00:00:00"), parse("2026-01-01T00:00:00Z"));
         assert_eq!(parse("2026-01-01T00:00:00+00:00"), parse("2026-01-01T00:00:00Z"));
+        assert_eq!(
+            parse("2026-01-01T01:00:00+01:00").unwrap().precise(),
+            "2026-01-01T00:00:00.000000+00:00"
+        );
         assert_eq!(parse("soon"), None);
     }
 

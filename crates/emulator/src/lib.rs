@@ -2,6 +2,14 @@
 //!
 //! It answers as the open-source server 2.3.0 was observed to answer, for every call that a gateway and the SDK make. Nothing is written
 //! to disk, passwords are constants, and it is meant for loopback only.
+//!
+//! * [`Emulator`] is the server as a value: its memory, its clock, its [`Faults`], and what was called. Clones share it.
+//! * [`Server`] runs one on a free port for a test; [`Emulator::serve`] on a listener of the caller's.
+//! * [`Seed`] says who lives there, [`Settings`] how it is set up.
+//! * [`samples`] are small workloads whose tasks can be made with [`NewTask::asking`].
+//!
+//! A call goes from `server` (HTTP, faults) by `auth` (who calls) to a function in `services`, which works on the documents in `state`
+//! and answers data or an error with the real server's codes. The exchanges recorded with a real server are replayed as tests.
 
 mod arguments;
 mod auth;

@@ -154,19 +154,30 @@ fn order(documents: &mut [&Document], arguments: &Map<String, Value>) {
     if keys.is_empty() {
         return;
     }
-    documents.sort_by(|left, right| {
-        for key in &keys {
-            let (field, falling) = key
-                .strip_prefix('-')
-                .map_or((key.as_str(), false), |field| (field, true));
-            let ordering = compare(at(left, field), at(right, field));
-            let ordering = if falling { ordering.reverse() } else { ordering };
-            if ordering.is_ne() {
-                return ordering;
-            }
-        }
-        text(left, "id").cmp(text(right, "id"))
+    let keys: Vec<(&str, bool)> = keys
+        .iter()
+        .map(|key| {
+            key.strip_prefix('-')
+                .map_or((key.as_str(), false), |field| (field, true))
+        })
+        .collect();
+    // Paths are looked up once a document and not once a comparison: there may be ten thousand tasks.
+    let mut keyed: Vec<(Vec<Option<&Value>>, &Document)> = documents
+        .iter()
+        .map(|document| (keys.iter().map(|(field, _)| at(document, field)).collect(), *document))
+        .collect();
+    keyed.sort_by(|(left, one), (right, other)| {
+        let orderings = left.iter().zip(right).zip(&keys).map(|((left, right), (_, falling))| {
+            let ordering = compare(*left, *right);
+            if *falling { ordering.reverse() } else { ordering }
+        });
+        orderings
+            .fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
+            .then_with(|| text(one, "id").cmp(text(other, "id")))
     });
+    for (place, (_, document)) in documents.iter_mut().zip(keyed) {
+        *place = document;
+    }
 }
 
 fn compare(left: Option<&Value>, right: Option<&Value>) -> std::cmp::Ordering {

@@ -15,7 +15,8 @@ use crate::{
 pub(super) struct Filter {
     lists: Vec<(String, Terms)>,
     equal: Vec<(String, Value)>,
-    dates: Vec<(String, Comparison, jiff::Timestamp)>,
+    /// Moments in the form in which documents keep them: their order as text is their order in time.
+    dates: Vec<(String, Comparison, String)>,
     patterns: Vec<(String, Regex)>,
     groups: Vec<(bool, Vec<String>, Regex)>,
     members: Vec<(String, Members)>,
@@ -94,7 +95,7 @@ impl Filter {
                 item => split(item),
             };
             if let Some(moment) = clock::parse(moment) {
-                self.dates.push((field.to_owned(), comparison, moment));
+                self.dates.push((field.to_owned(), comparison, moment.precise()));
             }
         }
     }
@@ -112,13 +113,15 @@ impl Filter {
                 .iter()
                 .all(|(field, wanted)| at(document, field) == Some(wanted))
             && self.dates.iter().all(|(field, comparison, moment)| {
-                clock::parse(text(document, field)).is_some_and(|value| match comparison {
-                    Comparison::AtLeast => value >= *moment,
-                    Comparison::After => value > *moment,
-                    Comparison::AtMost => value <= *moment,
-                    Comparison::Before => value < *moment,
-                    Comparison::Is => value == *moment,
-                })
+                let (value, moment) = (text(document, field), moment.as_str());
+                !value.is_empty()
+                    && match comparison {
+                        Comparison::AtLeast => value >= moment,
+                        Comparison::After => value > moment,
+                        Comparison::AtMost => value <= moment,
+                        Comparison::Before => value < moment,
+                        Comparison::Is => value == moment,
+                    }
             })
             && self
                 .patterns

@@ -186,3 +186,25 @@ async fn a_user_of_another_company_finds_nothing() {
             .is_empty()
     );
 }
+
+#[tokio::test]
+async fn changes_since_a_moment_are_found() {
+    let world = World::new().await;
+    let old = world.task(NewTask::default());
+    world.server.emulator().advance(3600);
+    let new = world.task(NewTask::default());
+    let since = world.call("tasks.get_by_id", json!({"task": new})).await["task"]["last_change"].clone();
+    assert_eq!(
+        world
+            .found(json!({"last_change": [format!(">={}", since.as_str().unwrap())]}))
+            .await,
+        std::slice::from_ref(&new)
+    );
+    assert_eq!(
+        world
+            .found(json!({"last_change": [format!("<{}", since.as_str().unwrap())]}))
+            .await,
+        std::slice::from_ref(&old)
+    );
+    assert_eq!(world.found(json!({"order_by": ["-last_change"]})).await, [new, old]);
+}
