@@ -93,6 +93,23 @@ impl Session {
     }
 }
 
+/// Why a session cookie does not count.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionFault {
+    /// It was not sealed by a key that this gateway knows: changed on the way, another gateway's, or the keys were lost.
+    #[error("the cookie was not sealed by this gateway, or was changed")]
+    Unreadable,
+    /// Nobody used it for too long.
+    #[error("the session was not used for too long and ended at {}", .0.idle_end)]
+    Idle(Box<Session>),
+    /// It reached its longest life.
+    #[error("the session ended at {}", .0.absolute_end)]
+    Over(Box<Session>),
+    /// Its user logged out, or somebody or ClearML ended it.
+    #[error("the session was revoked")]
+    Revoked(Box<Session>),
+}
+
 /// A fresh session's id. It tells when the session was opened, so that an open exchange can be judged by the id alone.
 fn new_id(now: Timestamp) -> SessionId {
     SessionId::new(format!("{:x}-{}", now.as_millis().max(0), hex(&random::bytes::<12>())))
@@ -184,11 +201,17 @@ impl Sessions {
     }
 
     /// The session in a cookie's value, if it was sealed here and is not over. It may be revoked all the same.
-    pub(crate) fn read(&self, sealed: &str) -> Option<Read> {
+    pub(crate) fn read(&self, sealed: &str) -> Result<Read, SessionFault> {
         let now = self.clock.now();
-        let opened = seal::open(&self.keys.get(), now, &self.purpose, sealed)?;
-        let session: Session = serde_json::from_slice(&opened.plain).ok()?;
-        (!session.is_over(now)).then_some(Read {
+        let opened = seal::open(&self.keys.get(), now, &self.purpose, sealed).ok_or(SessionFault::Unreadable)?;
+        let session: Session = serde_json::from_slice(&opened.plain).map_err(|_| SessionFault::Unreadable)?;
+        if now >= session.absolute_end {
+            return Err(SessionFault::Over(Box::new(session)));
+        }
+        if now >= session.idle_end {
+            return Err(SessionFault::Idle(Box::new(session)));
+        }
+        Ok(Read {
             session,
             is_old: opened.is_old,
         })

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
+
 use portico_core::{
     principal::{Method, Principal, User},
     refusal::Refusal,
@@ -15,7 +17,11 @@ use super::{
     standing::{Question, Standing},
     user,
 };
-use crate::{check::Verified, session::Read};
+use crate::{
+    check::Verified,
+    credentials,
+    session::{Read, Session, SessionFault},
+};
 
 impl Gatekeeper {
     pub(super) async fn by_cookies(&self, clearml: &[Secret], sessions: &[Secret]) -> Result<Identified, Refusal> {
@@ -59,7 +65,7 @@ impl Gatekeeper {
     /// The first of our cookies that is good becomes the principal. If none is, ours is cleared.
     async fn by_sessions(&self, sealed: &[Secret], identified: &mut Identified) -> bool {
         for sealed in sealed {
-            let Some(read) = self.valid(sealed) else { continue };
+            let Ok(read) = self.valid(sealed) else { continue };
             let session = &read.session;
             let question = Question::token(&session.token).in_session(Some((&session.id, &session.user)));
             let user = match self.standing(&question).await {
@@ -87,7 +93,7 @@ impl Gatekeeper {
     fn end_others(&self, sealed: &[Secret], verified: &Verified, identified: &mut Identified) {
         let mut is_ours_kept = false;
         for sealed in sealed {
-            let Some(read) = self.valid(sealed) else { continue };
+            let Ok(read) = self.valid(sealed) else { continue };
             if read.session.user == verified.user && read.session.company == verified.company {
                 is_ours_kept = true;
                 self.renew(&read, identified);
@@ -113,15 +119,27 @@ impl Gatekeeper {
         }
     }
 
+    /// What each of our session cookies in a request is worth, without asking ClearML and without changing anything: to explain.
+    pub fn inspect_sessions(&self, headers: &HeaderMap) -> Vec<Result<Session, SessionFault>> {
+        let presented = credentials::read(headers, self.names());
+        let sessions = presented.sessions.iter();
+        sessions
+            .map(|sealed| self.valid(sealed).map(|read| read.session))
+            .collect()
+    }
+
     /// The session, if it was sealed here, is not over and not revoked.
-    fn valid(&self, sealed: &Secret) -> Option<Read> {
+    fn valid(&self, sealed: &Secret) -> Result<Read, SessionFault> {
         let read = self.0.sessions.read(sealed.reveal())?;
         let is_revoked = self
             .0
             .revocations
             .get()
             .is_revoked(&read.session.id, &read.session.user);
-        (!is_revoked).then_some(read)
+        if is_revoked {
+            return Err(SessionFault::Revoked(Box::new(read.session)));
+        }
+        Ok(read)
     }
 }
 

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use portico_auth::{
     credentials::CookieNames,
     keys::{self, SessionKeys},
-    session::{Sessions, Settings},
+    session::{SessionFault, Sessions, Settings},
 };
 use portico_core::{clock::Clock as _, live::Live, site::Origin};
 
-use crate::world::{World, clears, cookies, pair, site, user_id, who};
+use crate::world::{World, address, clears, cookies, pair, site, user_id, who};
 
 #[tokio::test]
 async fn the_cookie_is_for_this_host_only_and_out_of_reach_of_scripts() {
@@ -162,4 +162,29 @@ async fn what_clearml_says_now_counts_and_not_what_was_sealed() {
         !who(&restarted.identify(&session).await).unwrap().is_administrator,
         "not without an answer"
     );
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_session_can_be_told() {
+    let world = World::new().await;
+    let opened = world.logged_in().await;
+    let cookie = cookies(&[
+        &pair(&opened.set_cookie),
+        &format!("{}=x", world.gatekeeper.names().session()),
+    ]);
+    let told = || world.gatekeeper.inspect_sessions(&cookie);
+    let session = Box::new(opened.session.clone());
+    assert_eq!(told(), [Err(SessionFault::Unreadable), Ok(opened.session.clone())]);
+    world.after(Duration::from_hours(25));
+    assert_eq!(told()[1], Err(SessionFault::Idle(session.clone())));
+    world.after(Duration::from_hours(24 * 7));
+    assert_eq!(told()[1], Err(SessionFault::Over(session)));
+    let opened = world.logged_in().await;
+    let cookie = cookies(&[&pair(&opened.set_cookie)]);
+    world
+        .log_in
+        .log_out(Some(&opened.session), address("203.0.113.7"))
+        .await;
+    let revoked = Err(SessionFault::Revoked(Box::new(opened.session)));
+    assert_eq!(world.gatekeeper.inspect_sessions(&cookie), [revoked]);
 }
