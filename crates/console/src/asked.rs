@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, Method, Response, header},
     middleware::Next,
 };
-use portico_auth::{gatekeeper::Identified, return_to::return_to, session::Session};
+use portico_auth::{foreign, gatekeeper::Identified, return_to::return_to, session::Session};
 use portico_core::{
     page::Context,
     principal::{Principal, User},
@@ -156,8 +156,17 @@ pub(crate) async fn guard(
         };
         return respond::refusal(&Refusal::UnknownHost, &asked.headers, &context);
     }
-    let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !is_safe && !is_own_form(&asked.headers, place.origin(site).as_str(), &asked.host) {
+    let is_foreign = match *request.method() {
+        Method::GET | Method::HEAD => foreign::is_foreign(&foreign::Asked {
+            method: request.method(),
+            headers: &asked.headers,
+            is_upgrade: false,
+            own: place.origin(site),
+            extra_hosts: &site.extra_hosts,
+        }),
+        _ => !is_own_form(&asked.headers, place.origin(site).as_str(), &asked.host),
+    };
+    if is_foreign {
         return asked.refuse(&Refusal::ForeignPage);
     }
     request.extensions_mut().insert(asked);

@@ -2,8 +2,7 @@
 //! somebody else. A cookie and a hidden field have to agree.
 
 use axum::http::{HeaderMap, header};
-use portico_auth::credentials::CookieNames;
-use portico_core::endpoint::hex;
+use portico_auth::{credentials::CookieNames, random};
 
 use crate::asked::Asked;
 
@@ -21,7 +20,7 @@ impl Token {
         Self(
             presented(headers, &name(names))
                 .next()
-                .map_or_else(fresh, str::to_owned),
+                .map_or_else(random::token, str::to_owned),
         )
     }
 
@@ -35,12 +34,6 @@ impl Token {
         // Any of several: somebody who can set cookies here, but not send our forms, must not be able to lock the visitor out.
         presented(headers, &name(names)).any(|expected| expected == sent)
     }
-}
-
-fn fresh() -> String {
-    let mut bytes = [0; DIGITS / 2];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the operating system provides randomness");
-    hex(&bytes)
 }
 
 fn name(names: &CookieNames) -> String {

@@ -15,16 +15,19 @@ use portico_core::{
 };
 use serde::Deserialize;
 
-use crate::{asked::Asked, fields::Fields, place::Place, respond};
+use crate::{asked::Asked, fields::Fields, log_in, place::Place, respond};
 
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Wish {
     code: Option<String>,
     return_to: Option<String>,
+    /// Present on the second attempt.
+    again: Option<String>,
 }
 
-/// Begins on the applications' origin: leads to the log-in at `console`.
-pub(crate) fn begin(asked: &Asked, console: &Origin, wanted: Option<&str>) -> Response<Body> {
+/// Begins on the applications' origin: leads to the log-in at `console`. `is_again` after an attempt that failed, so that there is no
+/// third one: a browser without cookies would go in circles.
+pub(crate) fn begin(asked: &Asked, console: &Origin, wanted: Option<&str>, is_again: bool) -> Response<Body> {
     let site = &asked.state.site;
     let wanted = return_to(wanted, site);
     if !asked.is_canonical() {
@@ -33,9 +36,10 @@ pub(crate) fn begin(asked: &Asked, console: &Origin, wanted: Option<&str>) -> Re
         return respond::redirect(&format!("{}{log_in}?return_to={}", site.router, percent(&wanted)));
     }
     let nonce = asked.state.hand_over.begin(&asked.headers);
-    let log_in = Place::Console.log_in();
+    let again = if is_again { "&again=1" } else { "" };
+    let form = Place::Console.log_in();
     let to = format!(
-        "{console}{log_in}?challenge={}&return_to={}",
+        "{console}{form}?challenge={}&return_to={}{again}",
         nonce.hash,
         percent(&wanted)
     );
@@ -45,14 +49,15 @@ pub(crate) fn begin(asked: &Asked, console: &Origin, wanted: Option<&str>) -> Re
 }
 
 /// Sends a session over, from the console's origin.
-pub(crate) fn send(asked: &Asked, session: &Session, challenge: &str, wanted: Option<&str>) -> Response<Body> {
+pub(crate) fn send(asked: &Asked, session: &Session, challenge: &str, wish: &log_in::Wish) -> Response<Body> {
     let site = &asked.state.site;
     let Some(code) = asked.state.hand_over.code(session, site.router.authority(), challenge) else {
         return asked.refuse(&Refusal::HandOverInvalid);
     };
-    let wanted = return_to(wanted, site);
+    let wanted = return_to(wish.return_to.as_deref(), site);
+    let again = if wish.is_again() { "&again=1" } else { "" };
     respond::redirect(&format!(
-        "{}/_gateway/callback?code={code}&return_to={}",
+        "{}/_gateway/callback?code={code}&return_to={}{again}",
         site.router,
         percent(&wanted)
     ))
@@ -79,10 +84,11 @@ pub(crate) async fn callback(Extension(asked): Extension<Asked>, Fields(wish): F
         Err(refusal) => {
             // The way back in the browser's history leads here too, long after.
             let is_in = asked.enter().await.is_ok_and(|entered| entered.user().is_some());
-            return if is_in {
-                respond::redirect(&asked.back(wanted))
-            } else {
-                asked.refuse(&refusal)
+            return match &asked.state.site.console {
+                _ if is_in => respond::redirect(&asked.back(wanted)),
+                // The form lay open for longer than the nonce lasts; by now there is a session at the console.
+                Some(console) if wish.again.is_none() => begin(&asked, console, wanted, true),
+                _ => asked.refuse(&refusal),
             };
         }
     };

@@ -6,6 +6,7 @@
 mod asked;
 mod fields;
 mod form;
+mod gateway_pages;
 mod hand_over;
 mod home;
 mod listing;
@@ -15,6 +16,7 @@ mod open;
 mod pages;
 mod place;
 mod respond;
+mod serve;
 mod state;
 mod warning;
 
@@ -29,6 +31,8 @@ use portico_core::refusal::Refusal;
 use asked::{Asked, guard};
 use place::Place;
 
+pub use gateway_pages::GatewayPages;
+pub use serve::serve;
 pub use state::{State, Visitor};
 
 /// No form of ours is longer, in bytes.

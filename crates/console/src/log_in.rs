@@ -8,6 +8,7 @@ use axum::{
 use portico_auth::{
     check::looks_like_key,
     log_in::{Attempt, OpenedSession},
+    return_to::return_to,
 };
 use portico_core::{page, refusal::Refusal, secret::Secret};
 use serde::Deserialize;
@@ -25,18 +26,28 @@ use crate::{
 /// What is shown again of a user name, in characters.
 const NAME_MAX: usize = 256;
 
+/// Longer challenges are none, in characters.
+const CHALLENGE_MAX: usize = 64;
+
 /// What the log-in is for.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Wish {
     /// Path and query on the applications' origin, or on this one if there is no challenge.
-    return_to: Option<String>,
+    pub(crate) return_to: Option<String>,
     /// What the applications' origin asks to be answered: see [`hand_over`].
     challenge: Option<String>,
+    /// Not empty on the second attempt.
+    again: Option<String>,
 }
 
 impl Wish {
     fn challenge(&self) -> Option<&str> {
         self.challenge.as_deref().filter(|challenge| !challenge.is_empty())
+    }
+
+    /// True if an attempt failed already.
+    pub(crate) fn is_again(&self) -> bool {
+        self.again.as_ref().is_some_and(|again| !again.is_empty())
     }
 }
 
@@ -56,7 +67,7 @@ pub(crate) struct Typed {
 /// `GET /login`: the form, unless the visitor is known already.
 pub(crate) async fn show(Extension(asked): Extension<Asked>, Fields(wish): Fields<Wish>) -> Response<Body> {
     if let (Place::Gateway, Some(console)) = (asked.place, &asked.state.site.console) {
-        return hand_over::begin(&asked, console, wish.return_to.as_deref());
+        return hand_over::begin(&asked, console, wish.return_to.as_deref(), false);
     }
     let entered = match asked.enter().await {
         Ok(entered) => entered,
@@ -69,7 +80,7 @@ pub(crate) async fn show(Extension(asked): Extension<Asked>, Fields(wish): Field
     };
     let answer = match (wish.challenge(), entered.session()) {
         (None, _) => respond::redirect(&asked.back(wish.return_to.as_deref())),
-        (Some(challenge), Some(session)) => hand_over::send(&asked, session, challenge, wish.return_to.as_deref()),
+        (Some(challenge), Some(session)) => hand_over::send(&asked, session, challenge, &wish),
         (Some(_), None) => match asked.state.log_in.adopt(user, asked.visitor.address).await {
             Ok(opened) => enter(&asked, opened, &wish),
             Err(refusal) => form(&asked, &wish, "", Some(&refusal)),
@@ -107,7 +118,7 @@ pub(crate) async fn submit(Extension(asked): Extension<Asked>, Fields(typed): Fi
 /// Gives the session to the browser and leads on.
 fn enter(asked: &Asked, opened: OpenedSession, wish: &Wish) -> Response<Body> {
     let mut answer = match wish.challenge() {
-        Some(challenge) => hand_over::send(asked, &opened.session, challenge, wish.return_to.as_deref()),
+        Some(challenge) => hand_over::send(asked, &opened.session, challenge, wish),
         None => respond::redirect(&hand_over::check_url(asked, wish.return_to.as_deref())),
     };
     answer.headers_mut().append(header::SET_COOKIE, opened.set_cookie);
@@ -123,8 +134,9 @@ fn form(asked: &Asked, wish: &Wish, user: &str, refusal: Option<&Refusal>) -> Re
         frame: asked.frame(),
         action: asked.place.log_in(),
         token: token.0.clone(),
-        challenge: wish.challenge.clone().unwrap_or_default(),
-        return_to: wish.return_to.clone().unwrap_or_default(),
+        challenge: page::plain(wish.challenge().unwrap_or_default(), CHALLENGE_MAX),
+        return_to: return_to(wish.return_to.as_deref(), site),
+        is_again: wish.is_again(),
         user: page::plain(user, NAME_MAX),
         notice: refusal.map(|refusal| notice(refusal, user)),
         is_rejected: refusal == Some(&Refusal::LogInFailed),

@@ -51,6 +51,8 @@ pub(crate) struct LogInPage {
     /// What the applications' origin asks to be answered; empty for a log-in to this page's own.
     pub(crate) challenge: String,
     pub(crate) return_to: String,
+    /// True on the second attempt.
+    pub(crate) is_again: bool,
     pub(crate) user: String,
     pub(crate) notice: Option<Notice>,
     pub(crate) is_rejected: bool,

@@ -39,6 +39,9 @@ pub(crate) async fn show(Extension(asked): Extension<Asked>, Fields(wish): Field
     };
     let table = asked.state.table.get();
     match endpoint(&asked, &entered, table.resolve(path(&to))).await {
+        Ok(endpoint) if entered.user().is_some_and(|user| user.id == endpoint.owner) => {
+            entered.finish(respond::redirect(&to))
+        }
         Ok(endpoint) => {
             let mut frame = asked.frame();
             frame.visitor = entered.user().map(|user| cut(&user.name));

@@ -97,17 +97,19 @@ impl Browser {
                 return page;
             }
             let url = absolute(&page.url, page.location());
-            page = self
-                .send(
-                    world,
-                    Method::GET,
-                    &url,
-                    &[("sec-fetch-site", "same-site")],
-                    String::new(),
-                )
-                .await;
+            let headers = [
+                ("sec-fetch-site", "same-site"),
+                ("sec-fetch-mode", "navigate"),
+                ("sec-fetch-dest", "document"),
+            ];
+            page = self.send(world, Method::GET, &url, &headers, String::new()).await;
         }
         panic!("a redirect loop at {}", page.url);
+    }
+
+    /// Goes one step.
+    pub(crate) async fn step(&mut self, world: &World, page: &Page) -> Page {
+        self.get(world, &absolute(&page.url, page.location())).await
     }
 
     /// Fills the log-in form in.

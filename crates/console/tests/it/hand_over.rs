@@ -111,25 +111,37 @@ async fn who_is_logged_in_at_clearml_is_handed_over_without_a_form() {
     );
 }
 
-#[tokio::test]
-async fn a_code_opens_no_session_in_another_browser() {
-    let world = World::new();
-    let code = with_code(&world, &mut Browser::default()).await;
-
-    // Without a nonce, and with one of its own.
-    let mut victim = Browser::default();
-    let refused = victim.get(&world, code.location()).await;
+/// Nobody came in: the browser has no session and is led to the log-in anew, once.
+async fn assert_refused(world: &World, browser: &mut Browser, code: &Page) {
+    let anew = browser.get(world, code.location()).await;
+    assert!(
+        anew.location().starts_with(&format!("{CONSOLE}/login?challenge=")),
+        "{anew:?}"
+    );
+    assert!(anew.location().ends_with("&again=1"), "{}", anew.location());
+    let refused = browser.get(world, &format!("{}&again=1", code.location())).await;
     assert_eq!(
         (refused.status, refused.set_cookies().len()),
         (StatusCode::BAD_REQUEST, 0)
     );
     assert!(refused.body.contains("<dd>hand_over_invalid</dd>"), "{}", refused.body);
-    victim.get(&world, &log_in_url()).await;
-    assert_eq!(
-        victim.get(&world, code.location()).await.status,
-        StatusCode::BAD_REQUEST
+    assert!(
+        refused.body.contains("href=\"/_gateway/login\""),
+        "the way to a new one: {}",
+        refused.body
     );
-    assert_eq!(victim.cookie("gateway.example.com", "session"), None);
+    assert_eq!(browser.cookie("gateway.example.com", "session"), None);
+}
+
+#[tokio::test]
+async fn a_code_opens_no_session_in_another_browser() {
+    let world = World::new();
+    let code = with_code(&world, &mut Browser::default()).await;
+    assert_refused(&world, &mut Browser::default(), &code).await;
+    // With a nonce of its own.
+    let mut victim = Browser::default();
+    victim.get(&world, &log_in_url()).await;
+    assert_refused(&world, &mut victim, &code).await;
 }
 
 #[tokio::test]
@@ -139,25 +151,45 @@ async fn a_code_is_worth_something_once_and_for_half_a_minute() {
     let code = with_code(&world, &mut browser).await;
     let nonce = browser.cookie("gateway.example.com", "nonce").unwrap().to_owned();
     let name = format!("__Host-portico-nonce-{}", world.state.site.mark());
-    assert_eq!(browser.get(&world, code.location()).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(browser.get(&world, code.location()).await.set_cookies().len(), 2);
     // The same browser, but without the session that it got.
     browser.forget("gateway.example.com");
     browser.set_cookie("gateway.example.com", &name, &nonce);
-    assert_eq!(
-        browser.get(&world, code.location()).await.status,
-        StatusCode::BAD_REQUEST
-    );
+    assert_refused(&world, &mut browser, &code).await;
 
     let mut browser = Browser::default();
     let code = with_code(&world, &mut browser).await;
     world.clock.advance(Duration::from_secs(31));
-    let refused = browser.get(&world, code.location()).await;
-    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
-    assert!(
-        refused.body.contains("href=\"/_gateway/login\""),
-        "the way to a new one: {}",
-        refused.body
-    );
+    assert_refused(&world, &mut browser, &code).await;
+}
+
+#[tokio::test]
+async fn a_form_that_lay_open_for_an_hour_still_leads_where_its_visitor_wanted_to_go() {
+    let world = World::new();
+    let mut browser = Browser::default();
+    let page = browser.go(&world, &log_in_url()).await;
+    world.clock.advance(Duration::from_hours(1));
+    browser.forget("gateway.example.com");
+    let code = browser.log_in(&world, &page, "alice", "alice-password").await;
+    assert_eq!(browser.follow(&world, code).await.location(), endpoint());
+}
+
+#[tokio::test]
+async fn a_browser_without_cookies_is_told_so_and_not_led_in_circles() {
+    let world = World::new();
+    let mut browser = Browser::default();
+    let code = with_code(&world, &mut browser).await;
+    // The applications' origin keeps no cookies, the console's does.
+    let mut page = code;
+    for _ in 0..10 {
+        browser.forget("gateway.example.com");
+        if page.status != StatusCode::SEE_OTHER {
+            break;
+        }
+        page = browser.step(&world, &page).await;
+    }
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert!(page.body.contains("<dd>hand_over_invalid</dd>"), "{}", page.body);
 }
 
 #[tokio::test]

@@ -10,4 +10,5 @@ mod log_in;
 mod log_out;
 mod open;
 mod pages;
+mod serve;
 mod warning;

@@ -182,6 +182,43 @@ async fn what_is_no_page_is_a_refusal() {
 }
 
 #[tokio::test]
+async fn a_foreign_page_can_lead_to_our_pages_but_not_fetch_them() {
+    let world = World::new();
+    for url in [
+        format!("{ROUTER}/_gateway/login"),
+        format!("{CONSOLE}/login"),
+        format!("{CONSOLE}/"),
+    ] {
+        for site in ["cross-site", "same-site"] {
+            let led = [
+                ("sec-fetch-site", site),
+                ("sec-fetch-mode", "navigate"),
+                ("sec-fetch-dest", "document"),
+            ];
+            let page = Browser::default()
+                .send(&world, Method::GET, &url, &led, String::new())
+                .await;
+            assert_ne!(page.status, StatusCode::FORBIDDEN, "{url}");
+            for (mode, destination) in [("no-cors", "image"), ("cors", "empty"), ("navigate", "iframe")] {
+                let fetched = [
+                    ("sec-fetch-site", site),
+                    ("sec-fetch-mode", mode),
+                    ("sec-fetch-dest", destination),
+                ];
+                let page = Browser::default()
+                    .send(&world, Method::GET, &url, &fetched, String::new())
+                    .await;
+                assert_eq!(
+                    (page.status, page.set_cookies().len()),
+                    (StatusCode::FORBIDDEN, 0),
+                    "{url} {destination}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_request_of_which_the_listener_said_nothing_gets_no_page() {
     let world = World::new();
     let request = Request::builder()

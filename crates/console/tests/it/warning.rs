@@ -85,6 +85,14 @@ async fn it_tells_nothing_to_whom_the_task_is_hidden() {
 }
 
 #[tokio::test]
+async fn nobody_is_warned_of_his_own_application() {
+    let world = World::new();
+    world.has(Who::Visible, [task(1, "board", "alice")]);
+    let mut browser = logged_in(&world, "alice").await;
+    assert_eq!(browser.get(&world, &url(&to(1))).await.location(), to(1));
+}
+
+#[tokio::test]
 async fn only_its_own_button_says_yes() {
     let world = World::new();
     world.has(Who::Visible, [task(1, "board", "bob")]);
