@@ -296,7 +296,7 @@ fn table(who: Who, tasks: impl IntoIterator<Item = ObservedTask>) -> RouteTable 
 }
 
 pub(crate) fn task_id(number: u32) -> TaskId {
-    TaskId::parse(&format!("{number:032x}")).unwrap()
+    TaskId::parse(&format!("{number:08x}{number:024x}")).unwrap()
 }
 
 /// A running task with one unnamed endpoint.
