@@ -68,12 +68,16 @@ impl Gatekeeper {
             let Ok(read) = self.valid(sealed) else { continue };
             let session = &read.session;
             let question = Question::token(&session.token).in_session(Some((&session.id, &session.user)));
-            let user = match self.standing(&question).await {
-                Standing::Good(verified) => session_user(&read, Some(&verified)),
-                Standing::Rejected => continue,
+            let mut user = session_user(session);
+            match self.standing(&question).await {
+                Standing::Good(verified) if is_same(&verified, &user) => {
+                    user.name = verified.name.clone();
+                    user.is_administrator = verified.is_administrator;
+                }
+                Standing::Good(_) | Standing::Rejected => continue,
                 // The sealed cookie is authentic by itself.
-                Standing::Away | Standing::Refused(_) => session_user(&read, None),
-            };
+                Standing::Away | Standing::Refused(_) => {}
+            }
             // ClearML may have ended it while it was asked.
             if self.0.revocations.get().is_revoked(&session.id, &session.user) {
                 continue;
@@ -143,10 +147,9 @@ impl Gatekeeper {
     }
 }
 
-/// The session's user, as ClearML tells of it now, or else as it told at log-in; an administrator only if ClearML says so now.
-fn session_user(read: &Read, verified: Option<&Verified>) -> User {
-    let session = &read.session;
-    let user = User {
+/// The session's user, as ClearML told at log-in. Only an answer of now makes an administrator.
+fn session_user(session: &Session) -> User {
+    User {
         id: session.user.clone(),
         company: session.company.clone(),
         name: session.name.clone(),
@@ -155,13 +158,5 @@ fn session_user(read: &Read, verified: Option<&Verified>) -> User {
         session: Some(session.id.clone()),
         expires: Some(session.absolute_end),
         token: session.token.clone(),
-    };
-    match verified {
-        Some(verified) if is_same(verified, &user) => User {
-            name: verified.name.clone(),
-            is_administrator: verified.is_administrator,
-            ..user
-        },
-        _ => user,
     }
 }

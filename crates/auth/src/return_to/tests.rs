@@ -89,6 +89,7 @@ fn everything_else_leads_home() {
         "/a/%2E./x",
         "/a/%252e%252e/x",
         "/a/.",
+        "/a?next=\\evil.example",
         "/a/..",
         "https://evil.example/",
         "http://gw.example.com/",

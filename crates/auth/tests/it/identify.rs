@@ -4,6 +4,7 @@ use http::{
     HeaderMap, HeaderName,
     header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL},
 };
+use portico_auth::session::OpenedBy;
 use portico_core::{audit::AuditKind, principal::Method, refusal::Refusal};
 
 use crate::world::{KEY, SECRET, World, basic, bearer, clears, cookies, headers, jwt, pair, until, user_id, who};
@@ -180,15 +181,14 @@ async fn a_tossed_cookie_is_no_identity_and_no_loop() {
         assert!(identified.unwrap().set_cookies.is_empty());
     }
     // A page below a path can set a cookie for its path only, which browsers send in front.
-    let bobs = {
-        let verified = world.server.script().tokens.values().next().unwrap().0.clone();
-        let bob = portico_auth::check::Verified {
-            user: user_id("bob"),
-            ..verified
-        };
-        let session = world.sessions.open(&bob, portico_auth::session::OpenedBy::Password);
-        pair(&world.sessions.set_cookie(&session).unwrap())
-    };
+    let token = world.server.mint("bob");
+    let bob = world.server.script().tokens[&token].0.clone();
+    let session = world.sessions.open(&bob, OpenedBy::Password);
+    let bobs = pair(&world.sessions.set_cookie(&session).unwrap());
+    assert_eq!(
+        who(&world.identify(&cookies(&[&bobs])).await).unwrap().id,
+        user_id("bob")
+    );
     let identified = world.identify(&cookies(&[&bobs, &good])).await;
     assert_eq!(who(&identified).unwrap().id, user_id("alice"));
 }
