@@ -94,7 +94,7 @@ impl Asked {
     }
 }
 
-/// Whoever asks, as far as he is known.
+/// Whoever asks, as far as we know.
 pub(crate) struct Entered(Identified);
 
 impl Entered {
@@ -116,7 +116,7 @@ impl Entered {
         self.0.session.as_deref()
     }
 
-    /// Adds the cookies that identifying him renewed or cleared.
+    /// Adds the cookies that were renewed or cleared on the way.
     pub(crate) fn finish(&self, mut answer: Response<Body>) -> Response<Body> {
         for cookie in &self.0.set_cookies {
             answer.headers_mut().append(header::SET_COOKIE, cookie.clone());

@@ -1,4 +1,4 @@
-//! The token of the log-in form: who has no session yet is protected by nothing else from a foreign page that logs him in as
+//! The token of the log-in form: who has no session yet is protected by nothing else from a foreign page that logs them in as
 //! somebody else. A cookie and a hidden field have to agree.
 
 use axum::http::{HeaderMap, header};

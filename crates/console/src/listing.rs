@@ -1,4 +1,4 @@
-//! The visitor's list of endpoints: what [`decide`] lets him open, and what is wrong with his own.
+//! The visitor's list of endpoints: what [`decide`] lets them open, and what is wrong with their own.
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ struct Candidate<'t> {
     sort: (bool, bool, String),
 }
 
-/// The page of `table` that `principal` gets for `query`. `sights` answers which of some tasks he sees, in their order.
+/// The page of `table` that `principal` gets for `query`. `sights` answers which of some tasks the visitor sees, in the same order.
 pub(crate) async fn list<S: Future<Output = Vec<Sight>>>(
     table: &RouteTable,
     principal: &Principal,
@@ -126,7 +126,7 @@ fn resolved<'t>(candidate: &Candidate<'t>) -> Resolved<'t> {
     }
 }
 
-/// What could be shown if the visitor saw every task of his company, own ones first. Only this is asked about.
+/// What could be shown if the visitor saw every task of the company, own ones first. Only this is asked about.
 fn candidates<'t>(table: &'t RouteTable, principal: &Principal, query: &Query) -> Vec<Candidate<'t>> {
     let me = match principal {
         Principal::User(user) => Some(&user.id),

@@ -78,15 +78,16 @@ pub(crate) async fn show(Extension(asked): Extension<Asked>, Fields(wish): Field
     let Some(user) = entered.user() else {
         return entered.finish(form(&asked, &wish, "", None));
     };
-    let answer = match (wish.challenge(), entered.session()) {
-        (None, _) => respond::redirect(&asked.back(wish.return_to.as_deref())),
-        (Some(challenge), Some(session)) => hand_over::send(&asked, session, challenge, &wish),
+    let wanted = wish.return_to.as_deref();
+    match (wish.challenge(), entered.session()) {
+        (None, _) => entered.finish(respond::redirect(&asked.back(wanted))),
+        (Some(challenge), Some(session)) => entered.finish(hand_over::send(&asked, session, challenge, &wish)),
         (Some(_), None) => match asked.state.log_in.adopt(user, asked.visitor.address).await {
+            // Its cookie takes the place of one that may be there, and be no good.
             Ok(opened) => enter(&asked, opened, &wish),
-            Err(refusal) => form(&asked, &wish, "", Some(&refusal)),
+            Err(refusal) => entered.finish(form(&asked, &wish, "", Some(&refusal))),
         },
-    };
-    entered.finish(answer)
+    }
 }
 
 /// `POST /login`: asks ClearML, opens a session, leads on.
@@ -129,7 +130,7 @@ fn enter(asked: &Asked, opened: OpenedSession, wish: &Wish) -> Response<Body> {
 fn form(asked: &Asked, wish: &Wish, user: &str, refusal: Option<&Refusal>) -> Response<Body> {
     let site = &asked.state.site;
     let token = Token::next(&asked.headers, asked.state.gatekeeper.names());
-    let web_url = asked.state.web_url.as_deref();
+    let web_url = asked.state.web_url.as_deref().map(|web| web.trim_end_matches('/'));
     let page = LogInPage {
         frame: asked.frame(),
         action: asked.place.log_in(),

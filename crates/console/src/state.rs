@@ -13,7 +13,7 @@ use portico_core::{live::Live, routes::RouteTable, site::Site};
 pub struct State {
     /// The gateway's names.
     pub site: Arc<Site>,
-    /// Who asks, and which tasks he sees.
+    /// Who asks, and which tasks they see.
     pub gatekeeper: Gatekeeper,
     /// Opens and ends sessions.
     pub log_in: LogIn,

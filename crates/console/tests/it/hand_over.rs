@@ -103,6 +103,11 @@ async fn who_is_logged_in_at_clearml_is_handed_over_without_a_form() {
     );
 
     assert_eq!(browser.go(&world, &log_in_url()).await.location(), endpoint());
+    assert!(
+        browser
+            .cookie("console.example.com", "session")
+            .is_some_and(|sealed| !sealed.contains("nonsense"))
+    );
     let events = world.audited();
     assert_eq!(events.len(), 1);
     assert_eq!(

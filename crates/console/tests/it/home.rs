@@ -60,7 +60,7 @@ async fn a_stranger_is_led_to_the_log_in() {
 }
 
 #[tokio::test]
-async fn everybody_sees_what_he_may_open_and_what_is_wrong_with_his_own() {
+async fn everybody_sees_what_is_open_to_them_and_what_is_wrong_with_their_own() {
     let world = World::new();
     let mut ended = task(3, "ended", "alice");
     ended.status = TaskStatus::Stopped;

@@ -85,7 +85,7 @@ async fn it_tells_nothing_to_whom_the_task_is_hidden() {
 }
 
 #[tokio::test]
-async fn nobody_is_warned_of_his_own_application() {
+async fn nobody_is_warned_of_their_own_application() {
     let world = World::new();
     world.has(Who::Visible, [task(1, "board", "alice")]);
     let mut browser = logged_in(&world, "alice").await;
