@@ -55,7 +55,10 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(moment) => write!(out, "{moment:.3}"),
+            Ok(moment) => {
+                let digits = out.precision().unwrap_or(3);
+                write!(out, "{moment:.digits$}")
+            }
             Err(_) => write!(out, "{} ms", self.0),
         }
     }
@@ -93,5 +96,18 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_told_as_exactly_as_asked() {
+        let moment = Timestamp::from_millis(1_790_000_000_250);
+        assert_eq!(moment.to_string(), "2026-09-21T14:13:20.250Z");
+        assert_eq!(format!("{moment:.0}"), "2026-09-21T14:13:20Z");
+        assert_eq!(moment.since(moment.plus(Duration::from_secs(1))), Duration::ZERO);
     }
 }
