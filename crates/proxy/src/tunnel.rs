@@ -9,7 +9,7 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -28,6 +28,8 @@ use crate::exchanges::{CutReason, Exchange};
 use frames::Frames;
 
 const SCRATCH: usize = 64 * 1024;
+/// Once one end has finished, the other may be silent for this long: no protocol in here lives on with one end.
+const LINGER: Duration = Duration::from_secs(5);
 /// How long a cut WebSocket may take to come to the end of its frame and say so.
 const CLOSING: Duration = Duration::from_secs(1);
 
@@ -50,17 +52,28 @@ pub(crate) async fn run(client: End<'_>, upstream: End<'_>, exchange: &Exchange)
     exchange.bytes.receive(up.pending.len());
     exchange.bytes.send(down.pending.len());
     let both = async {
-        tokio::try_join!(
-            up.pump(&mut from_client, &mut to_upstream, |count| exchange
-                .bytes
-                .receive(count)),
-            down.pump(&mut from_upstream, &mut to_client, |count| exchange.bytes.send(count)),
-        )
+        let up = up.pump(&mut from_client, &mut to_upstream, |count| {
+            exchange.bytes.receive(count);
+        });
+        let down = down.pump(&mut from_upstream, &mut to_client, |count| exchange.bytes.send(count));
+        let (mut up, mut down) = (pin!(up), pin!(down));
+        let is_up_done = tokio::select! {
+            result = &mut up => result.map(|()| true),
+            result = &mut down => result.map(|()| false),
+        }?;
+        let other = async { if is_up_done { down.await } else { up.await } };
+        tokio::select! {
+            result = other => result,
+            () = silence(exchange) => Ok(()),
+        }
     };
     let reason = tokio::select! {
         biased;
         reason = exchange.cut.wait() => reason,
-        result = both => return result.is_ok(),
+        result = both => {
+            let result: io::Result<()> = result;
+            return result.is_ok();
+        }
     };
     let closed = timeout(CLOSING, down.close(&mut from_upstream, &mut to_client, reason)).await;
     if matches!(closed, Ok(Ok(()))) {
@@ -68,6 +81,20 @@ pub(crate) async fn run(client: End<'_>, upstream: End<'_>, exchange: &Exchange)
         let _ = timeout(CLOSING, drain(&mut from_client)).await;
     }
     false
+}
+
+/// Waits until nothing has moved for a while.
+async fn silence(exchange: &Exchange) {
+    let moved = || (exchange.bytes.received(), exchange.bytes.sent());
+    let mut before = moved();
+    loop {
+        tokio::time::sleep(LINGER).await;
+        let now = moved();
+        if now == before {
+            return;
+        }
+        before = now;
+    }
 }
 
 async fn drain(from: &mut ReadHalf<'_>) -> io::Result<()> {

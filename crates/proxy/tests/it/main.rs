@@ -1,0 +1,25 @@
+//! The data plane over real sockets: visitors on one side, applications that behave and misbehave on the other.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test may fail by panic"
+)]
+
+mod bounds;
+mod credentials;
+mod cuts;
+mod decisions;
+mod framing;
+mod gateway;
+mod pages;
+mod paths;
+mod peers;
+mod prefix;
+mod raw;
+mod refusals;
+mod shutdown;
+mod streams;
+mod tunnels;
+mod upstreams;
+mod world;
