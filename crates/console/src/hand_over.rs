@@ -11,6 +11,7 @@ use axum::{
 use portico_auth::{return_to::return_to, session::Session};
 use portico_core::{
     refusal::Refusal,
+    secret::Secret,
     site::{Origin, percent},
 };
 use serde::Deserialize;
@@ -19,7 +20,8 @@ use crate::{asked::Asked, fields::Fields, log_in, place::Place, respond};
 
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Wish {
-    code: Option<String>,
+    #[serde(default)]
+    code: Secret,
     return_to: Option<String>,
     /// Present on the second attempt.
     again: Option<String>,
@@ -66,11 +68,10 @@ pub(crate) fn send(asked: &Asked, session: &Session, challenge: &str, wish: &log
 /// `GET /_gateway/callback`: takes the code.
 pub(crate) async fn callback(Extension(asked): Extension<Asked>, Fields(wish): Fields<Wish>) -> Response<Body> {
     let wanted = wish.return_to.as_deref();
-    let code = wish.code.unwrap_or_default();
     let opened = asked
         .state
         .hand_over
-        .redeem(&code, asked.host(), &asked.headers)
+        .redeem(wish.code.reveal(), asked.host(), &asked.headers)
         .and_then(|session| {
             asked
                 .state

@@ -1,11 +1,12 @@
 //! What is true of every page.
 
 use axum::http::{Method, Request, StatusCode};
+use portico_core::access::Who;
 use tower::ServiceExt as _;
 
 use crate::{
     browser::{Browser, Page},
-    world::{CONSOLE, ROUTER, World, clearml_token},
+    world::{CONSOLE, ROUTER, World, clearml_token, task, task_id},
 };
 
 /// Every page, as a stranger and as alice, with and without a console.
@@ -123,6 +124,36 @@ async fn every_page_is_whole_without_scripts_and_says_what_a_screen_reader_needs
         assert_eq!(inputs, labeled, "{}", page.url);
     }
     assert!(shown > 20, "{shown}");
+}
+
+#[tokio::test]
+async fn a_stranger_reads_no_name_on_any_page_whatever_it_claims_to_be() {
+    for world in [World::new(), World::one_url()] {
+        world.has(Who::Visible, [task(1, "secret name", "alice")]);
+        let to = format!("/service/{}/", task_id(1));
+        let pages =
+            ["endpoints", "login", "logout", "logged-out", "open", "continue"].map(|page| format!("/_gateway/{page}"));
+        let paths = pages
+            .into_iter()
+            .chain(["/", "/login", "/logout", "/nothing"].map(str::to_owned));
+        for path in paths {
+            for origin in [ROUTER, CONSOLE] {
+                for (name, value) in [
+                    ("x-forwarded-user", "alice"),
+                    ("x-gateway-authorization", "Bearer alice"),
+                    ("authorization", "Basic YWxpY2U6YWxpY2U="),
+                    ("x-original-url", "/"),
+                ] {
+                    let url = format!("{origin}{path}?to={to}&task={}&q=secret", task_id(1));
+                    let headers = [(name, value)];
+                    let page = Browser::default()
+                        .send(&world, Method::GET, &url, &headers, String::new())
+                        .await;
+                    assert!(!page.body.contains("secret name"), "{url} {name}\n{}", page.text());
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]
