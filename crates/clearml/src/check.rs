@@ -52,7 +52,9 @@ impl Visibility for Clearml {
         Box::pin(async move {
             let mut visible = Vec::new();
             for chunk in tasks.chunks(CHUNK) {
-                match self.visible_of(user, chunk).await {
+                let caller = Caller::Token(&user.token);
+                let ask = |body| async move { self.call_as(caller, "tasks.get_all_ex", &body).await };
+                match visible_among(chunk, ask).await {
                     Ok(seen) => visible.extend(seen),
                     Err(CallError::Refused { code: 401, .. }) => return Ok(Vec::new()),
                     Err(error) => return Err(Unavailable(error.to_string())),
@@ -129,26 +131,31 @@ impl Clearml {
             Err(error) => Err(verdict(error)),
         }
     }
+}
 
-    async fn visible_of(&self, user: &User, tasks: &[TaskId]) -> Result<Vec<TaskId>, CallError> {
-        #[derive(Deserialize)]
-        struct Tasks {
-            tasks: Vec<Row>,
-        }
-        #[derive(Deserialize)]
-        struct Row {
-            id: String,
-        }
-        let ids: Vec<String> = tasks.iter().map(TaskId::to_string).collect();
-        let body = json!({
-            "id": ids, "only_fields": ["id"], "search_hidden": true, "allow_public": false, "page": 0, "page_size": CHUNK,
-        });
-        let answer: Tasks = self
-            .call_as(Caller::Token(&user.token), "tasks.get_all_ex", &body)
-            .await?;
-        let seen = answer.tasks.iter().filter_map(|row| TaskId::parse(&row.id));
-        Ok(seen.filter(|id| tasks.contains(id)).collect())
-    }
+/// The answer of `tasks.get_all_ex`, as far as visibility goes.
+#[derive(Deserialize)]
+pub(crate) struct Seen {
+    tasks: Vec<SeenTask>,
+}
+
+#[derive(Deserialize)]
+struct SeenTask {
+    id: String,
+}
+
+/// Those of `tasks` (at most 500) that whoever `ask`s sees.
+pub(crate) async fn visible_among<Asked: Future<Output = Result<Seen, CallError>>>(
+    tasks: &[TaskId],
+    ask: impl FnOnce(serde_json::Value) -> Asked,
+) -> Result<Vec<TaskId>, CallError> {
+    let ids: Vec<String> = tasks.iter().map(TaskId::to_string).collect();
+    let answer = ask(json!({
+        "id": ids, "only_fields": ["id"], "search_hidden": true, "allow_public": false, "page": 0, "page_size": CHUNK,
+    }))
+    .await?;
+    let seen = answer.tasks.iter().filter_map(|task| TaskId::parse(&task.id));
+    Ok(seen.filter(|id| tasks.contains(id)).collect())
 }
 
 /// Whether a failure is the server's no, or no answer at all.

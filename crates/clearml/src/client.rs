@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 use portico_core::{
     clock::Clock,
     live::{Live, Publish, live},
+    principal::UserId,
     secret::Secret,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -21,7 +22,7 @@ pub use error::CallError;
 pub(crate) use error::bounded;
 pub(crate) use own_token::Login;
 pub use wire::BadSettings;
-use wire::{Credential, Wire};
+use wire::{Call, Credential, Wire};
 
 use crate::{
     facts::{KeyState, ServerFacts},
@@ -130,23 +131,36 @@ impl Clearml {
         endpoint: &'static str,
         body: &impl Serialize,
     ) -> Result<T, CallError> {
+        self.call_on_behalf_of(None, endpoint, body).await
+    }
+
+    /// A call with the gateway's own key, on behalf of a user if one is given.
+    pub(crate) async fn call_on_behalf_of<T: DeserializeOwned>(
+        &self,
+        user: Option<&UserId>,
+        endpoint: &'static str,
+        body: &impl Serialize,
+    ) -> Result<T, CallError> {
         let body = encode(body)?;
         let token = self.own_token().await?;
-        match self.once(endpoint, Credential::Bearer(&token), &body).await {
+        let call = |token| Call {
+            endpoint,
+            credential: Credential::Bearer(token),
+            on_behalf_of: user,
+        };
+        match self.once(call(&token), &body).await {
             Err(error) if error.is_bad_token() => {
                 self.forget_own_token(&token).await;
                 let token = self.own_token().await?;
-                self.once(endpoint, Credential::Bearer(&token), &body)
-                    .await
-                    .map_err(|error| match error {
-                        // A key that logs in, and a token that does not count: the operator must look at the server.
-                        CallError::Refused { message, .. } if error.is_bad_token() => {
-                            let why = CallError::OwnKeyRejected(message.clone());
-                            self.note_key(&KeyState::Refused(message));
-                            why
-                        }
-                        error => error,
-                    })
+                self.once(call(&token), &body).await.map_err(|error| match error {
+                    // A key that logs in, and a token that does not count: the operator must look at the server.
+                    CallError::Refused { message, .. } if error.is_bad_token() => {
+                        let why = CallError::OwnKeyRejected(message.clone());
+                        self.note_key(&KeyState::Refused(message));
+                        why
+                    }
+                    error => error,
+                })
             }
             other => other,
         }
@@ -167,7 +181,12 @@ impl Clearml {
         };
         let mut failures = 0;
         loop {
-            match self.once(endpoint, credential, &body).await {
+            let call = Call {
+                endpoint,
+                credential,
+                on_behalf_of: None,
+            };
+            match self.once(call, &body).await {
                 Err(error) if error.is_passing() && failures + 1 < self.0.wire.settings().tries => {
                     failures += 1;
                     tokio::time::sleep(pause(failures)).await;
@@ -177,14 +196,9 @@ impl Clearml {
         }
     }
 
-    async fn once<T: DeserializeOwned>(
-        &self,
-        endpoint: &'static str,
-        credential: Credential<'_>,
-        body: &[u8],
-    ) -> Result<T, CallError> {
-        let answer = self.0.wire.send(endpoint, credential, body.to_vec()).await?;
-        envelope::open(endpoint, &answer.url, answer.status, &answer.body)
+    async fn once<T: DeserializeOwned>(&self, call: Call<'_>, body: &[u8]) -> Result<T, CallError> {
+        let answer = self.0.wire.send(call, body.to_vec()).await?;
+        envelope::open(call.endpoint, &answer.url, answer.status, &answer.body)
     }
 
     fn change_facts(&self, change: impl Fn(&ServerFacts) -> ServerFacts) {

@@ -1,6 +1,5 @@
 //! Which tasks ask for endpoints, seen by asking the ClearML server again and again.
 
-mod budget;
 mod doubt;
 mod joins;
 mod memory;
@@ -20,7 +19,7 @@ use portico_core::{
     clock::{Clock, Timestamp},
     endpoint::TaskId,
     live::{Nudge, Publish},
-    observe::{Failing, Observation, SourceHealth},
+    observe::{Failing, Observation, Published, SourceHealth},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +29,7 @@ use memory::Memory;
 use plan::{Plan, Question, Situation, Step};
 use questions::{PAGE, Questions};
 use row::Row;
+pub(crate) use row::key;
 pub use saved::Saved;
 
 /// How the server is asked.
@@ -371,6 +371,15 @@ impl Source {
             health.publish(now);
         }
     }
+}
+
+/// What stands in a task as published addresses, asked apart from the observation; nothing if there is no such task.
+pub(crate) async fn look(clearml: &Clearml, task: TaskId) -> Result<Vec<Published>, CallError> {
+    let rows = Questions::new(clearml.clone()).by_id(&[task]).await?;
+    let row = rows.iter().find(|row| row.id() == Some(task));
+    Ok(row
+        .map(|row| requests::published(&row.runtime, row.properties()))
+        .unwrap_or_default())
 }
 
 fn back(moment: Timestamp, by: Duration) -> Timestamp {

@@ -6,7 +6,7 @@ use portico_core::{clock::Timestamp, secret::Secret};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{CallError, Clearml, Credential, KeyState, encode};
+use super::{Call, CallError, Clearml, Credential, KeyState, encode};
 use crate::{settings::KeyPair, token};
 
 /// A key that was rejected is not tried again for so long, unless it changes.
@@ -79,8 +79,12 @@ impl Clearml {
     }
 
     async fn log_in(&self, keys: &KeyPair) -> Result<Current, CallError> {
-        let credential = Credential::Basic(&keys.key, &keys.secret);
-        let answer: Result<Login, CallError> = self.once("auth.login", credential, &encode(&json!({}))?).await;
+        let call = Call {
+            endpoint: "auth.login",
+            credential: Credential::Basic(&keys.key, &keys.secret),
+            on_behalf_of: None,
+        };
+        let answer: Result<Login, CallError> = self.once(call, &encode(&json!({}))?).await;
         let token = match answer {
             Ok(login) => login.token,
             Err(CallError::Refused {

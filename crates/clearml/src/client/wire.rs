@@ -1,6 +1,6 @@
 //! One call over HTTP: bounded in time and size, without redirects and cookies.
 
-use portico_core::secret::Secret;
+use portico_core::{principal::UserId, secret::Secret};
 use reqwest::{
     Certificate, Client, Response, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
@@ -32,6 +32,15 @@ pub(super) enum Credential<'a> {
     Nobody,
     Bearer(&'a Secret),
     Basic(&'a str, &'a Secret),
+}
+
+/// One call.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) endpoint: &'static str,
+    pub(super) credential: Credential<'a>,
+    /// On behalf of this user: the server allows it to administrators' keys only.
+    pub(super) on_behalf_of: Option<&'a UserId>,
 }
 
 /// An answer as it came.
@@ -94,12 +103,12 @@ impl Wire {
     }
 
     /// Sends one call and reads its answer.
-    pub(super) async fn send(
-        &self,
-        endpoint: &'static str,
-        credential: Credential<'_>,
-        body: Vec<u8>,
-    ) -> Result<RawAnswer, CallError> {
+    pub(super) async fn send(&self, call: Call<'_>, body: Vec<u8>) -> Result<RawAnswer, CallError> {
+        let Call {
+            endpoint,
+            credential,
+            on_behalf_of,
+        } = call;
         let url = format!("{}{endpoint}", self.base);
         let mut request = self
             .client
@@ -116,6 +125,9 @@ impl Wire {
                 None => return Err(unsendable(endpoint)),
             },
         };
+        if let Some(user) = on_behalf_of {
+            request = request.header("X-Clearml-Impersonate-As", user.as_str());
+        }
         let answer = request.send().await.map_err(|error| self.network(&url, &error))?;
         let status = answer.status().as_u16();
         if answer.status().is_redirection() {

@@ -93,11 +93,13 @@ impl Memory {
         let (status, is_tagged) = (row.status(), row.is_tagged());
         let property = row.property(key::PORTICO);
         let asked = requests(is_tagged.then_some(&row.runtime), property);
-        let asks = !asked.is_empty();
-        let is_remembered = if status == TaskStatus::InProgress {
-            asks
-        } else {
-            before.is_some()
+        let published = published(&row.runtime, row.properties());
+        let has_property = published.iter().any(|entry| entry.property.is_some());
+        let is_remembered = match status {
+            TaskStatus::InProgress => !asked.is_empty() || has_property,
+            // A clone carries the property of the task that it was made from, until the publisher removes it.
+            TaskStatus::Created | TaskStatus::Queued => has_property || before.is_some() && !asked.is_empty(),
+            _ => before.is_some(),
         };
         if !is_remembered {
             self.is_changed |= self.tasks.remove(&id).is_some();
@@ -128,7 +130,7 @@ impl Memory {
             started: moment(row.started.as_deref()),
             addresses: self.joins.addresses(&keys),
             requests: asked,
-            published: published(&row.runtime, row.properties()),
+            published,
         };
         let known = match before {
             Some(known) if *known.task == task => known.task.clone(),

@@ -6,7 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{SourceSettings, budget::Budget};
+use super::SourceSettings;
+use crate::budget::Budget;
 
 /// A question to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

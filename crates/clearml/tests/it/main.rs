@@ -4,4 +4,6 @@
 mod bench;
 mod check;
 mod client;
+mod people;
+mod publisher;
 mod source;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// Tokens flow in at a fixed rate up to a capacity; each question takes one. On average there are never more questions than the
 /// rate says, whatever the nudges; what was saved in quiet times makes bursts possible.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     per_second: f64,
     capacity: f64,
     tokens: f64,
@@ -14,7 +14,7 @@ pub(super) struct Budget {
 
 impl Budget {
     /// A full bucket.
-    pub(super) fn new(per_second: f64, capacity: u32, now: Instant) -> Self {
+    pub(crate) fn new(per_second: f64, capacity: u32, now: Instant) -> Self {
         let capacity = f64::from(capacity.max(1));
         Self {
             per_second: per_second.max(0.001),
@@ -25,7 +25,7 @@ impl Budget {
     }
 
     /// Takes a token, or tells how long it takes until there is one.
-    pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
         let passed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.tokens = (self.tokens + passed * self.per_second).min(self.capacity);
         self.filled = now;

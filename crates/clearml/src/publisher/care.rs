@@ -1,0 +1,174 @@
+//! What is remembered of one task while its addresses are looked after: when it was written, and who writes against us.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use portico_core::{clock::Timestamp, observe::ObservedTask};
+
+use super::{
+    PublisherSettings,
+    wanted::{Difference, Place},
+};
+
+/// One task under care.
+#[derive(Debug, Default)]
+pub(super) struct Care {
+    /// Since when something differs.
+    differs_since: Option<Timestamp>,
+    /// When it was written last, and what was observed then.
+    written: Option<(Timestamp, Arc<ObservedTask>)>,
+    /// Failures in a row, and not before when it is tried again.
+    pub(super) failures: u32,
+    pub(super) not_before: Option<Timestamp>,
+    places: BTreeMap<Place, History>,
+}
+
+#[derive(Debug, Default)]
+struct History {
+    state: State,
+    /// When our value was replaced by another one.
+    overwritten: VecDeque<Timestamp>,
+    /// When our value vanished.
+    vanished: VecDeque<Timestamp>,
+    is_contested: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// We have not written it, or noticed that it is not ours any more.
+    #[default]
+    Open,
+    /// We wrote it and have not seen it since.
+    Written,
+    /// We saw it standing there.
+    Standing,
+}
+
+/// What is to be done for a task.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// All is well.
+    Rest,
+    /// Something differs; it is not yet time to write.
+    Wait,
+    /// Write these.
+    Write(Vec<Difference>),
+    /// What was written does not show in the observation: look whether it stands.
+    Look(Vec<Difference>),
+}
+
+impl Care {
+    /// Judges what was observed.
+    pub(super) fn judge(
+        &mut self,
+        task: &Arc<ObservedTask>,
+        places: Vec<Difference>,
+        now: Timestamp,
+        settings: &PublisherSettings,
+    ) -> Turn {
+        // Our write shows when something else is observed.
+        let is_answered = self
+            .written
+            .as_ref()
+            .is_none_or(|(_, before)| !Arc::ptr_eq(before, task));
+        if is_answered {
+            self.written = None;
+        }
+        self.places
+            .retain(|place, _| places.iter().any(|difference| difference.place == *place));
+        let mut differences = Vec::new();
+        for difference in places {
+            let history = self.places.entry(difference.place.clone()).or_default();
+            // Until our write shows, what was observed is older than it.
+            if is_answered {
+                history.see(&difference, now, settings);
+            }
+            if !difference.is_settled() && !history.is_contested {
+                differences.push(difference);
+            }
+        }
+        if differences.is_empty() {
+            self.differs_since = None;
+            return Turn::Rest;
+        }
+        let since = *self.differs_since.get_or_insert(now);
+        let delay = differences
+            .iter()
+            .map(|difference| settings.delay(task, difference))
+            .min()
+            .unwrap_or_default();
+        let is_early = now.since(since) < delay || self.not_before.is_some_and(|at| now < at);
+        match self.written {
+            Some((at, _)) if now.since(at) >= settings.recheck => return Turn::Look(differences),
+            Some(_) => return Turn::Wait,
+            None if is_early => return Turn::Wait,
+            None => {}
+        }
+        Turn::Write(differences)
+    }
+
+    /// What stands in the task now, read apart from the observation: either our write, or what somebody wrote over it.
+    pub(super) fn note_looked(
+        &mut self,
+        task: &Arc<ObservedTask>,
+        seen: &[Difference],
+        now: Timestamp,
+        settings: &PublisherSettings,
+    ) {
+        let is_standing = seen.iter().all(Difference::is_settled);
+        for difference in seen {
+            self.places
+                .entry(difference.place.clone())
+                .or_default()
+                .see(difference, now, settings);
+        }
+        self.written = is_standing.then(|| (now, task.clone()));
+    }
+
+    /// These were written.
+    pub(super) fn note_written(&mut self, task: &Arc<ObservedTask>, written: &[Difference], now: Timestamp) {
+        (self.failures, self.not_before) = (0, None);
+        self.written = Some((now, task.clone()));
+        for difference in written {
+            self.places.entry(difference.place.clone()).or_default().state = State::Written;
+        }
+    }
+
+    /// The places at which somebody writes against us.
+    pub(super) fn contested(&self) -> impl Iterator<Item = &Place> {
+        self.places
+            .iter()
+            .filter(|(_, history)| history.is_contested)
+            .map(|(place, _)| place)
+    }
+}
+
+impl History {
+    fn see(&mut self, difference: &Difference, now: Timestamp, settings: &PublisherSettings) {
+        if difference.is_settled() {
+            (self.state, self.is_contested) = (State::Standing, false);
+            return;
+        }
+        // Whoever wrote against us took its value back.
+        if difference.found.is_none() {
+            self.is_contested = false;
+        }
+        // Ours stood there, or was written and never seen: somebody wrote over it.
+        if self.state == State::Open || difference.wanted.is_none() {
+            return;
+        }
+        self.state = State::Open;
+        let (events, limit) = match difference.found {
+            Some(_) => (&mut self.overwritten, settings.overwritten_limit),
+            // The SDK writes the whole runtime back as it read it a moment ago: that is no contest, if it ends.
+            None => (&mut self.vanished, settings.vanished_limit),
+        };
+        events.push_back(now);
+        while events.front().is_some_and(|first| now.since(*first) > settings.window) {
+            events.pop_front();
+        }
+        self.is_contested |= events.len() >= limit;
+    }
+}
