@@ -8,7 +8,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -18,7 +18,10 @@ use portico_core::{clock::Timestamp, endpoint::Endpoint, principal::Principal};
 pub(crate) use cut::Cut;
 pub use cut::CutReason;
 
-use crate::record::RequestId;
+use crate::record::{Kind, RequestId};
+
+/// The kinds that are entered; pages are not.
+const KINDS: [Kind; 3] = [Kind::Http, Kind::Events, Kind::WebSocket];
 
 /// One open exchange.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ pub struct Exchange {
     pub(crate) began: Instant,
     pub(crate) cut: Cut,
     pub(crate) is_waiting: AtomicBool,
-    is_tunnel: AtomicBool,
+    kind: AtomicU8,
 }
 
 /// Bytes that were passed on.
@@ -86,17 +89,24 @@ impl Exchange {
             began: Instant::now(),
             cut: Cut::default(),
             is_waiting: AtomicBool::new(true),
-            is_tunnel: AtomicBool::new(false),
+            kind: AtomicU8::new(0),
         }
+    }
+
+    /// What kind of exchange it is, as far as that is known yet.
+    pub fn kind(&self) -> Kind {
+        let at = usize::from(self.kind.load(Ordering::Relaxed));
+        KINDS.get(at).copied().unwrap_or_default()
     }
 
     /// True for a WebSocket.
     pub fn is_tunnel(&self) -> bool {
-        self.is_tunnel.load(Ordering::Relaxed)
+        self.kind() == Kind::WebSocket
     }
 
-    pub(crate) fn becomes_tunnel(&self) {
-        self.is_tunnel.store(true, Ordering::Relaxed);
+    pub(crate) fn becomes(&self, kind: Kind) {
+        let at = KINDS.iter().position(|known| *known == kind).unwrap_or(0);
+        self.kind.store(u8::try_from(at).unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Ends it, as soon as its data thread looks: a request without an answer yet gets a refusal, an answer under way is
@@ -143,6 +153,21 @@ impl Exchanges {
     /// True if none is open.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many are open now, by kind.
+    pub fn by_kind(&self) -> Vec<(Kind, usize)> {
+        let mut counts = KINDS.map(|kind| (kind, 0));
+        for shard in &self.shards {
+            for exchange in shard.lock().exchanges.values() {
+                let kind = exchange.kind();
+                counts
+                    .iter_mut()
+                    .filter(|(known, _)| *known == kind)
+                    .for_each(|(_, count)| *count += 1);
+            }
+        }
+        counts.into()
     }
 
     pub(crate) fn of_thread(&self, thread: usize) -> Vec<Arc<Exchange>> {

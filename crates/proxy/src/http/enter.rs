@@ -95,7 +95,7 @@ impl Turn {
                 }
                 (Decision::AskSight, _, _) => return Err(Refusal::Internal),
                 (Decision::Refuse(Refusal::NotFound), _, Some(_)) if may_wait => {
-                    appearance(shared, path).await;
+                    disappointment(shared).await;
                     return Err(Refusal::NotFound);
                 }
                 (Decision::Refuse(refusal), _, _) => return Err(refusal),
@@ -175,14 +175,16 @@ async fn appearance(shared: &Shared, path: &str) -> Option<Arc<RouteTable>> {
         }
         Some(table)
     };
-    // What is there already and hidden never appears; it takes its time all the same.
-    let is_there = !matches!(shared.doors.table.get().resolve(path), Resolved::Nothing(_));
     let limit = shared.settings.timeouts.appearance;
-    if is_there {
-        tokio::time::sleep(limit).await;
-        return None;
-    }
     tokio::time::timeout(limit, appears).await.ok().flatten()
+}
+
+/// As long as it takes until nothing has appeared.
+async fn disappointment(shared: &Shared) {
+    if let Some(_place) = Place::take(shared) {
+        shared.doors.source.nudge();
+        tokio::time::sleep(shared.settings.timeouts.appearance).await;
+    }
 }
 
 /// A place among those who wait.

@@ -118,6 +118,7 @@ impl Turn {
         let content = response.headers().get(CONTENT_TYPE);
         if content.is_some_and(|content| content.as_bytes().starts_with(b"text/event-stream")) {
             self.log.kind = Kind::Events;
+            exchange.becomes(Kind::Events);
         }
         Ok(Outcome::Passed(response, exchange.clone(), taken))
     }

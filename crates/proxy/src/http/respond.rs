@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
     header::{
-        ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, UPGRADE,
-        VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+        ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER, UPGRADE, VARY,
+        WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
     request::Parts,
 };
@@ -16,10 +16,6 @@ use portico_core::{
 };
 
 use crate::record::RequestId;
-
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-);
 
 /// The form that the visitor understands.
 pub(super) struct Form {
@@ -63,16 +59,16 @@ pub(super) fn refusal(refusal: &Refusal, form: &Form, request_id: RequestId, sit
         }),
         right_url: (*refusal == Refusal::UnknownHost).then(|| format!("{}{}", site.router, form.target)),
     };
-    let (text, kind) = if form.is_html {
-        (page::html(refusal, &context), "text/html; charset=utf-8")
+    let (text, mut headers) = if form.is_html {
+        // The page has no form.
+        (page::html(refusal, &context), page::headers("'none'"))
     } else {
-        (page::json(refusal, &context), "application/json")
+        (page::json(refusal, &context), HeaderMap::new())
     };
-    let mut response = Response::new(Bytes::from(text));
-    *response.status_mut() = refusal.status();
-    let headers = response.headers_mut();
-    ours(headers);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    ours(&mut headers);
+    if !form.is_html {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     headers.insert(VARY, HeaderValue::from_static("accept"));
     if let Some(seconds) = refusal.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -81,6 +77,9 @@ pub(super) fn refusal(refusal: &Refusal, form: &Form, request_id: RequestId, sit
         // Not `Basic`: browsers would ask for a password in a window of their own.
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portico\""));
     }
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = refusal.status();
+    *response.headers_mut() = headers;
     response
 }
 
@@ -124,9 +123,10 @@ fn redirect(status: StatusCode, location: &str) -> Response<Bytes> {
     response
 }
 
+/// What all our answers carry; pages say more.
 fn ours(headers: &mut HeaderMap) {
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(nothing);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
 }

@@ -69,7 +69,7 @@ pub(super) async fn switch(
         return Err(Refusal::UpgradeFailed);
     }
     let upstream = hyper::upgrade::on(response).await.map_err(|_| Refusal::UpgradeFailed)?;
-    exchange.becomes_tunnel();
+    exchange.becomes(Kind::WebSocket);
     Ok(Tunnel {
         client,
         upstream,

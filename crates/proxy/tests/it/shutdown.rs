@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::{
     gateway::{Gateway, SHORT, Spec, as_user, path, request},
     peers::behaves,
+    raw::Client,
     tunnels::as_alice,
     world::eventually,
 };
@@ -47,8 +48,7 @@ async fn for_a_while_everybody_is_still_served_and_asked_to_leave() {
     .await;
     let mut replies = Vec::new();
     while let Ok(stream) = TcpStream::connect(gateway.address).await {
-        drop(stream);
-        let mut client = gateway.connect().await;
+        let mut client = Client::on(stream);
         client.send(request(&path("/"), &as_user("alice"))).await;
         let Some(reply) = client.try_reply().await else { break };
         replies.push((reply.status, reply.header("connection")));
