@@ -55,6 +55,16 @@ pub fn load(file: Option<&Path>, variables: impl IntoIterator<Item = (String, St
     sections::build(said)
 }
 
+/// Where the control socket is, as far as a configuration tells that may have mistakes elsewhere.
+pub fn socket(file: Option<&Path>, variables: impl IntoIterator<Item = (String, String)>) -> std::path::PathBuf {
+    let mut said = said::Said::default();
+    if let Some(path) = file {
+        file::read(path, &mut said);
+    }
+    environment::overlay(variables, &mut said);
+    sections::socket(&mut reader::Reader { said })
+}
+
 /// The process's environment. The one place that reads it.
 pub fn environment() -> Vec<(String, String)> {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]

@@ -206,13 +206,8 @@ pub(super) fn build(said: Said) -> Result<Loaded, Mistakes> {
             .optional("session.cookie_secure")
             .unwrap_or(site.router.is_secure()),
     };
-    let state = State {
-        path: match read.value::<PathBuf>("state.path") {
-            path if path.as_os_str() == "memory" => None,
-            path => Some(path),
-        },
-    };
-    let socket = read.optional("control.socket");
+    let state = state(&mut read);
+    let socket = socket(&mut read);
     let console_listen = read.list("console.listen");
     let config = Config {
         http: Http {
@@ -257,9 +252,7 @@ pub(super) fn build(said: Said) -> Result<Loaded, Mistakes> {
             grace: read.value("shutdown.grace"),
             stream_grace: read.value("shutdown.stream_grace"),
         },
-        control: Control {
-            socket: socket.unwrap_or_else(|| beside(&state)),
-        },
+        control: Control { socket },
         log: Log {
             level: read.value("log.level"),
             format: read.value("log.format"),
@@ -285,11 +278,20 @@ pub(super) fn build(said: Said) -> Result<Loaded, Mistakes> {
     }
 }
 
-fn beside(state: &State) -> PathBuf {
-    match &state.path {
+fn state(read: &mut Reader) -> State {
+    let path: PathBuf = read.value("state.path");
+    State {
+        path: (path.as_os_str() != "memory").then_some(path),
+    }
+}
+
+/// `control.socket`, or its place beside the state.
+pub(super) fn socket(read: &mut Reader) -> PathBuf {
+    let said = read.optional("control.socket");
+    said.unwrap_or_else(|| match state(read).path {
         Some(path) => path.with_file_name("control.sock"),
         None => "/run/portico/control.sock".into(),
-    }
+    })
 }
 
 fn threads(read: &mut Reader) -> usize {

@@ -132,7 +132,7 @@ fn one_line(event: &[u8]) -> Vec<u8> {
 }
 
 /// Line separators, and marks that turn the direction of writing around.
-pub(super) fn is_invisible(letter: char) -> bool {
+pub(crate) fn is_invisible(letter: char) -> bool {
     matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
