@@ -10,6 +10,7 @@
     reason = "a program for the terminal has no other configuration than its environment"
 )]
 
+mod bench;
 mod check;
 mod commands;
 mod debian;
@@ -55,6 +56,8 @@ enum Command {
     Setup(setup::Arguments),
     /// Change the decisions in every small way and show which changes no test notices
     Mutants(mutants::Arguments),
+    /// Measure speed and memory, beside nginx where there is something to compare
+    Bench(bench::Arguments),
     /// The shell commands of README.md and docs/, for the tests that run them
     Commands(commands::Arguments),
 }
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::E2e(arguments) => e2e::run(&arguments),
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Commands(arguments) => commands::run(&arguments),
     };
     match outcome {

@@ -1,0 +1,79 @@
+"""The memory of the gateway's process: with no routes, with many, under load, and for each idle WebSocket."""
+
+import time
+from contextlib import ExitStack, closing
+
+from bench import idle, load
+from bench.peers import SESSION, Application, Peer
+from bench.stage import Stage, add_application, add_tasks, log_in, metric, wait_for_routes
+
+# Below the limit for one address.
+SOCKETS = 900
+# Still for this long means settled.
+_STILL = 3.0
+
+
+def measure(directory, arguments):
+    """One gateway that gets its tasks while it runs, and one that finds them when it starts."""
+    rows = []
+    with Stage(directory) as stage:
+        emulator = stage.emulator()
+        gateway = stage.gateway(emulator, PORTICO__LOG__ACCESS_LOG="off")
+        pids = [gateway.process.pid]
+        rows.append(["no routes", _mib(_settled(pids))])
+        application = stage.start(Application)
+        sockets = stage.start(idle.Sockets)
+        others = add_tasks(emulator, arguments.routes - 2)
+        task = add_application(emulator, application.port)
+        silent = add_application(emulator, sockets.port)
+        wait_for_routes(gateway, arguments.routes)
+        rows.append([f"{arguments.routes} routes", _mib(_settled(pids))])
+        rows.append(["CPU for watching them, while nobody visits", _watching(pids)])
+        rows.append([f"{arguments.routes} routes, all published", _mib(_published(gateway, pids))])
+        session = log_in(gateway, "alice")
+        load.run(f"{gateway.url}/service/{task}/kib", {"Cookie": session}, pids, arguments.seconds * 3)
+        rows.append(["the same after a round of load, 64 connections", _mib(_settled(pids))])
+        ours = _sockets(gateway.url, f"/service/{silent}/ws", session, pids)
+        gateway.restart()
+        wait_for_routes(gateway, arguments.routes)
+        rows.append([f"{arguments.routes} routes after a restart", _mib(_settled([gateway.process.pid]))])
+        nginx = stage.start(Peer, sockets.address, silent, others)
+        theirs = _sockets(nginx.url, f"/service/{silent}/ws", f"session={SESSION}", nginx.pids())
+        told = f"{ours:.1f} KiB; nginx {theirs:.1f} KiB; ratio {ours / theirs:.2f}"
+        rows.append([f"each of {SOCKETS} idle WebSockets", told])
+    return {"title": "Memory (resident)", "columns": ["what", "figure"], "rows": rows}
+
+
+def _sockets(url, path, cookie, pids):
+    with closing(idle.open_socket(url, path, cookie)), ExitStack() as opened:
+        before = _settled(pids)
+        for _ in range(SOCKETS):
+            opened.enter_context(closing(idle.open_socket(url, path, cookie)))
+        return (load.resident_kib(pids) - before) / SOCKETS
+
+
+def _settled(pids):
+    """The memory in use once it changes no longer, in KiB."""
+    last, since = load.resident_kib(pids), time.monotonic()
+    while time.monotonic() - since < _STILL:
+        time.sleep(0.1)
+        now = load.resident_kib(pids)
+        if abs(now - last) > 256:
+            last, since = now, time.monotonic()
+    return last
+
+
+def _published(gateway, pids):
+    while metric(gateway, "portico_publish_pending") != 0:
+        time.sleep(0.5)
+    return _settled(pids)
+
+
+def _watching(pids, seconds=10):
+    before = load.cpu_seconds(pids)
+    time.sleep(seconds)
+    return f"{(load.cpu_seconds(pids) - before) / seconds:.1%} of a core"
+
+
+def _mib(kib):
+    return f"{kib / 1024:.1f} MiB"
