@@ -120,6 +120,12 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// The command line, for its reference.
+#[cfg(test)]
+pub(crate) fn line() -> clap::Command {
+    <Line as clap::CommandFactory>::command()
+}
+
 /// To standard output. A reader that went away (`| head`) is no failure.
 fn say(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());

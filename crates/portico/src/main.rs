@@ -1,2 +1,7 @@
 //! The `portico` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portico::commands::main()
+}

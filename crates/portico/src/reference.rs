@@ -7,6 +7,7 @@
     reason = "a test that reads one switch from the environment"
 )]
 
+mod commands;
 mod configuration;
 mod errors;
 

@@ -86,6 +86,18 @@ fn cookies(config: &Config, read: &mut Reader) {
             "has no effect: it is longer than session.lifetime",
         );
     }
+    let ports: Vec<u16> = config.http.listen.iter().map(SocketAddr::port).collect();
+    if !site.router.is_secure() && !ports.contains(&site.router.port()) && !ports.contains(&0) {
+        notice(
+            read,
+            "gateway.url",
+            format!(
+                "names port {}, but http.listen has {}: right only if something in between leads from one to the other",
+                site.router.port(),
+                ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", "),
+            ),
+        );
+    }
     if !site.router.is_secure() && !is_local(site.router.host()) {
         notice(
             read,

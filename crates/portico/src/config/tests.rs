@@ -197,6 +197,14 @@ fn the_flag_of_the_container_comes_before_that_of_the_compose_file() {
 }
 
 #[test]
+fn a_url_whose_port_is_not_listened_on_is_noticed() {
+    let forgotten = good(&[("ROUTER_URL", "http://10.0.0.1:8010")]);
+    assert!(notices(&forgotten).contains("ROUTER_URL: names port 8010, but http.listen has 8080"));
+    let right = good(&[("ROUTER_URL", "http://10.0.0.1:8010"), ("ROUTER__WEBSERVER__SERVER_PORT", "8010")]);
+    assert!(!notices(&right).contains("names port"));
+}
+
+#[test]
 fn running_without_authentication_is_a_mistake() {
     assert!(only_mistake(&[("AUTH_ENABLED", "False")]).contains("never runs without authentication"));
     good(&[("AUTH_ENABLED", "true")]);

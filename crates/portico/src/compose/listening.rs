@@ -1,0 +1,90 @@
+//! From the configuration to addresses: which are listened on, which must never be dialled because they are ours, where records go.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context as _;
+use portico_proxy::{Limits, Settings, Shutdown, Timeouts};
+use tokio::net::TcpListener;
+
+use crate::{
+    config::{Config, Sink},
+    own_addresses,
+    telemetry::lines::Destination,
+};
+
+/// How long the ClearML server's name may take to be looked up. If it takes longer, its address is not among our own until the next start.
+const LOOK_UP: Duration = Duration::from_secs(5);
+
+/// The data plane's settings.
+pub(super) fn settings(config: &Config) -> Settings {
+    let mut settings = Settings::new(config.site.clone(), config.http.listen.clone());
+    settings.threads = config.http.threads;
+    settings.trusted_proxies.clone_from(&config.http.trusted_proxies);
+    settings.path_warning = config.access.path_warning;
+    settings.timeouts = Timeouts {
+        request_headers: config.http.header_timeout,
+        keep_alive: config.http.idle_timeout,
+        connect: config.http.connect_timeout,
+        response_headers: config.http.response_timeout,
+        ..Timeouts::default()
+    };
+    settings.limits = Limits {
+        connections: config.http.connections,
+        header_bytes: config.http.header_limit,
+        ..Limits::default()
+    };
+    settings.shutdown = Shutdown {
+        delay: config.shutdown.delay,
+        grace: config.shutdown.grace,
+        stream_grace: config.shutdown.stream_grace,
+    };
+    settings
+}
+
+/// The console's listeners.
+pub(super) async fn console(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let listener = TcpListener::bind(address).await;
+        listeners.push(listener.with_context(|| format!("console.listen: {address} cannot be listened on"))?);
+    }
+    Ok(listeners)
+}
+
+/// Their addresses, with their real ports.
+pub(super) fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok())
+        .collect()
+}
+
+/// Our own listeners and the ClearML server, with every address of this machine where a listener takes them all.
+pub(super) async fn own(listeners: Vec<SocketAddr>, api_host: &str) -> Vec<SocketAddr> {
+    let mut own = own_addresses::expand(&listeners, &own_addresses::own_addresses());
+    if let Some((host, port)) = host_and_port(api_host) {
+        let found = tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((host.as_str(), port))).await;
+        if let Ok(Ok(addresses)) = found {
+            own.extend(addresses);
+        } else {
+            tracing::warn!(%host, "the ClearML server's name is not known here: tasks that claim its address are not recognized");
+        }
+    }
+    own
+}
+
+fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let uri: http::Uri = url.parse().ok()?;
+    let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Some((host, uri.port_u16().unwrap_or(default)))
+}
+
+/// Where records go; `None`: nowhere.
+pub(super) fn destination(sink: &Sink) -> Option<Destination> {
+    match sink {
+        Sink::Off => None,
+        Sink::Stdout => Some(Destination::Stdout),
+        Sink::File(path) => Some(Destination::File(path.clone())),
+    }
+}

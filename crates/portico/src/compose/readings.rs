@@ -1,0 +1,69 @@
+//! From the gateway's live values to the readings that its metrics show.
+
+use std::collections::BTreeMap;
+
+use portico_clearml::KeyState;
+use portico_core::{
+    audit::{AuditEvent, AuditLog},
+    routes::RouteTable,
+};
+
+use crate::{
+    inside::Inside,
+    telemetry::{lines::Lines, metrics::Readings},
+};
+
+/// Who counts lost lines.
+pub(super) struct Lost {
+    pub(super) log: Option<Lines<Vec<u8>>>,
+    pub(super) audit: AuditLog,
+    pub(super) audit_lines: Option<Lines<AuditEvent>>,
+}
+
+/// The gateway's state now.
+pub(super) fn of(inside: &Inside, lost: &Lost) -> Readings {
+    let now = inside.clock.now();
+    let (health, published) = (inside.health.get(), inside.published.get());
+    let (identities, sights) = inside.gatekeeper.remembered();
+    let table = inside.table.get();
+    Readings {
+        is_ready: inside.readiness.awaited().is_empty(),
+        open_exchanges: inside.exchanges.len(),
+        threads: inside.counters.threads(),
+        routes: table.len(),
+        refused_routes: refused(&table),
+        source_age: health.observed.map(|at| now.since(at)),
+        source_failing: health
+            .failing
+            .as_ref()
+            .map(|failing| (failing.reason, now.since(failing.since))),
+        is_own_key_accepted: match inside.facts.get().key {
+            KeyState::Unknown => None,
+            KeyState::Accepted => Some(true),
+            KeyState::Refused(_) => Some(false),
+        },
+        publish_pending: published.pending,
+        publish_contested: published.contested.len(),
+        publish_writes: published.writes,
+        publish_failures: published.failures,
+        identities,
+        sights,
+        lost: BTreeMap::from([
+            ("log", lost.log.as_ref().map_or(0, Lines::dropped)),
+            (
+                "audit",
+                lost.audit.dropped() + lost.audit_lines.as_ref().map_or(0, Lines::dropped),
+            ),
+        ]),
+    }
+}
+
+fn refused(table: &RouteTable) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for route in table.tasks().flat_map(|task| &task.routes) {
+        if let Err(refusal) = &route.outcome {
+            *counts.entry(refusal.code()).or_default() += 1;
+        }
+    }
+    counts
+}

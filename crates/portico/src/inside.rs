@@ -1,0 +1,53 @@
+//! The running gateway's values, for those who only look: the control socket, `explain`, the metrics.
+
+use std::sync::Arc;
+
+use portico_auth::{gatekeeper::Gatekeeper, log_in::LogIn, session::Sessions};
+use portico_clearml::{Clearml, PublisherStatus, ServerFacts};
+use portico_core::{
+    clock::{Clock, Timestamp},
+    live::Live,
+    observe::{Observation, SourceHealth},
+    routes::RouteTable,
+    site::Site,
+};
+use portico_proxy::{Counters, Exchanges, Upstreams};
+
+use crate::telemetry::readiness::Readiness;
+
+/// Everything that can be looked at. Cheap to clone.
+#[derive(Clone)]
+pub struct Inside {
+    /// When this process started.
+    pub started: Timestamp,
+    /// The gateway's names.
+    pub site: Arc<Site>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is not there yet.
+    pub readiness: Readiness,
+    /// What the server is.
+    pub facts: Live<ServerFacts>,
+    /// What the source sees.
+    pub observation: Live<Observation>,
+    /// How well it sees.
+    pub health: Live<SourceHealth>,
+    /// What leads where.
+    pub table: Live<RouteTable>,
+    /// How publishing goes.
+    pub published: Live<PublisherStatus>,
+    /// What is open.
+    pub exchanges: Arc<Exchanges>,
+    /// Connections by data thread.
+    pub counters: Arc<Counters>,
+    /// What is known of the applications.
+    pub upstreams: Arc<Upstreams>,
+    /// Who may come in.
+    pub gatekeeper: Gatekeeper,
+    /// Reads session cookies.
+    pub sessions: Sessions,
+    /// Ends sessions.
+    pub log_in: LogIn,
+    /// Asks ClearML.
+    pub clearml: Clearml,
+}

@@ -1,0 +1,52 @@
+//! What is allowed, once it is known which kind of server answers.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use portico_clearml::{FeatureSet, ServerFacts};
+use portico_core::{
+    dial::DialRules,
+    live::{Live, Publish},
+    routes::Policy,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+
+/// The policy for a server of which `facts` are known. Until its kind is known the stricter default holds.
+pub fn policy(config: &Config, facts: &ServerFacts, own: &[SocketAddr], exempt: &[SocketAddr]) -> Policy {
+    let is_enterprise = facts.feature_set == Some(FeatureSet::Advanced);
+    Policy {
+        queues: config.discovery.queues.clone(),
+        dial: DialRules {
+            networks: config.discovery.networks.clone(),
+            own: own.to_vec(),
+            exempt: exempt.to_vec(),
+        },
+        access: config.access.policy(is_enterprise),
+    }
+}
+
+/// Publishes a new policy whenever the server turns out to be of another kind, until `stop`.
+pub async fn follow(
+    build: impl Fn(&ServerFacts) -> Policy,
+    mut facts: Live<ServerFacts>,
+    policy: Publish<Policy>,
+    stop: CancellationToken,
+) {
+    let next = |facts: &Arc<ServerFacts>| {
+        let new = build(facts);
+        if new != *policy.get() {
+            policy.publish(new);
+        }
+    };
+    next(&facts.get());
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = facts.changed() => match changed {
+                Some(facts) => next(&facts),
+                None => return,
+            },
+        }
+    }
+}
