@@ -10,6 +10,7 @@ use portico_core::{
     principal::{Method, Principal, SessionId, UserId},
     refusal::Refusal,
     routes::{Resolved, RouteTable},
+    secret::Secret,
 };
 use tokio::time::timeout;
 
@@ -25,7 +26,8 @@ const AT_ONCE: usize = 64;
 /// Exchanges that are decided alike.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Group {
-    user: Option<(UserId, Method, Option<SessionId>)>,
+    /// By token too: of two log-ins of one user, one may have ended.
+    user: Option<(UserId, Method, Option<SessionId>, Secret)>,
     endpoint: EndpointId,
     upstream: std::net::SocketAddr,
 }
@@ -79,7 +81,7 @@ fn group(exchange: &Exchange) -> Group {
     Group {
         user: match &exchange.principal {
             Principal::Nobody => None,
-            Principal::User(user) => Some((user.id.clone(), user.method, user.session.clone())),
+            Principal::User(user) => Some((user.id.clone(), user.method, user.session.clone(), user.token.clone())),
         },
         endpoint: exchange.endpoint.id,
         upstream: exchange.endpoint.upstream,

@@ -11,7 +11,7 @@ use crate::{
     gateway::{Gateway, Spec, as_user, gateway, path, request, task},
     peers::{Peer, behaves, misbehaves, nowhere},
     tunnels::{as_alice, handshake, open},
-    world::{eventually, token},
+    world::{eventually, second_token, token},
 };
 
 async fn close_code(socket: &mut WebSocketStream<TcpStream>) -> u16 {
@@ -98,6 +98,19 @@ async fn a_deleted_user_is_signed_out_within_a_minute_of_the_clock() {
     gateway.server.script().rejected.insert(UserId::new("bob"));
     gateway.clock.advance(Duration::from_secs(61));
     assert_eq!(close_code(&mut bob).await, 4401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_log_ins_of_one_user_the_one_that_ended_is_cut() {
+    let peer = behaves::chats().await;
+    let gateway = gateway(&[spec(peer.address)]).await;
+    let bearer = |token: String| handshake(&path("/"), &[("x-gateway-authorization", format!("Bearer {token}"))]);
+    let mut stays = open(&gateway, bearer(token("bob"))).await.unwrap();
+    let mut ends = open(&gateway, bearer(second_token("bob"))).await.unwrap();
+    gateway.server.script().rejected_tokens.insert(second_token("bob"));
+    gateway.clock.advance(Duration::from_secs(61));
+    assert_eq!(close_code(&mut ends).await, 4401);
+    assert!(is_alive(&mut stays).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

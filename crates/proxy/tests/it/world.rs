@@ -18,6 +18,11 @@ use portico_core::{
 };
 use portico_proxy::record::{ExchangeRecord, Recorder};
 
+/// Another token of the same user.
+pub(crate) fn second_token(user: &str) -> String {
+    format!("{}Mg", token(user))
+}
+
 /// A text with the structure of a ClearML token. Alice and bob work in one company, carol in another.
 pub(crate) fn token(user: &str) -> String {
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
@@ -33,6 +38,7 @@ fn company(user: &str) -> &'static str {
 pub(crate) struct Script {
     pub(crate) hidden: HashSet<(UserId, TaskId)>,
     pub(crate) rejected: HashSet<UserId>,
+    pub(crate) rejected_tokens: HashSet<String>,
     pub(crate) is_away: bool,
 }
 
@@ -59,7 +65,8 @@ impl CredentialCheck for Server {
             }
             let users: HashMap<String, &str> = ["alice", "bob", "carol"].map(|user| (token(user), user)).into();
             let user = match credential {
-                ClearmlCredential::Token(token) => users.get(token.reveal()).copied(),
+                ClearmlCredential::Token(token) if script.rejected_tokens.contains(token.reveal()) => None,
+                ClearmlCredential::Token(token) => users.get(token.reveal().trim_end_matches("Mg")).copied(),
                 ClearmlCredential::KeyPair { key, .. } => key.starts_with("ALICE").then_some("alice"),
                 ClearmlCredential::Password { .. } => None,
             };
@@ -70,7 +77,10 @@ impl CredentialCheck for Server {
                 company: CompanyId::new(company(user)),
                 name: user.into(),
                 is_administrator: false,
-                token: Secret::new(token(user)),
+                token: match credential {
+                    ClearmlCredential::Token(token) => token.clone(),
+                    _ => Secret::new(token(user)),
+                },
                 expires: None,
             })
         })
