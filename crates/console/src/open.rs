@@ -6,7 +6,6 @@ use portico_auth::return_to::return_to;
 use portico_core::{
     endpoint::{Slug, TaskId},
     refusal::Refusal,
-    routes::{Location, locate},
     site::Site,
 };
 use serde::Deserialize;
@@ -44,16 +43,8 @@ fn target(wish: &Wish, site: &Site) -> Option<String> {
     let path = wish.path.as_deref().unwrap_or_default();
     let path = path.strip_prefix('/').unwrap_or(path);
     let target = format!("{}/{}", Site::prefix(task, slug.as_ref()), encoded(path));
-    if return_to(Some(&target), site) != target {
-        return None;
-    }
-    // Whatever the path says, it does not leave the endpoint.
-    let Location {
-        task: led_to,
-        slug: named,
-        ..
-    } = locate(target.split(['?', '#']).next()?)?;
-    (led_to == task && named == slug.as_ref().map(Slug::as_str)).then_some(target)
+    // Without dot segments, whatever follows the prefix stays below it.
+    (return_to(Some(&target), site) == target).then_some(target)
 }
 
 /// What a form decoded once more, as a URL has it: everything else than printable ASCII becomes `%XX`.
