@@ -53,7 +53,7 @@ def test_the_gateways_own_port_is_never_dialed(host):
         task = emulator.asking("alice", gateway.port, address=address)
         explained(gateway, task, address, "gateway itself")
         is_never_dialed(emulator, gateway, task, applications.echo())
-    for port in (gateway.operations_port, gateway.console_port, emulator.port):
+    for port in (gateway.operations_port, emulator.port):
         task = emulator.asking("alice", port, address=GATEWAY)
         explained(gateway, task, "gateway itself")
 

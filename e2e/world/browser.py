@@ -9,13 +9,15 @@ from .namespace import GATEWAY
 from .programs import CHROMIUM
 
 # Close codes of WebSockets are not in the driver's events, so pages note them themselves.
-_NOTE_CLOSES = """
+_NOTE_SOCKETS = """
 (() => {
     const Native = WebSocket;
+    window.sockets = [];
     window.closes = [];
     window.WebSocket = class extends Native {
         constructor(...given) {
             super(...given);
+            window.sockets.push(this);
             this.addEventListener('close', event => window.closes.push([this.url, event.code]));
         }
     };
@@ -63,7 +65,7 @@ class Visitor:
     def __init__(self, context):
         self.context = context
         context.set_default_timeout(15_000)
-        context.add_init_script(_NOTE_CLOSES)
+        context.add_init_script(_NOTE_SOCKETS)
         self.page = context.new_page()
 
     def open(self, url):
@@ -111,6 +113,10 @@ class Visitor:
     def text(self):
         """The words on the page."""
         return self.page.inner_text("body")
+
+    def open_sockets(self):
+        """The addresses of the page's WebSockets that are open."""
+        return self.page.evaluate("window.sockets.filter(socket => socket.readyState === WebSocket.OPEN).map(socket => socket.url)")
 
     def closes(self):
         """The WebSockets of the page that were closed: address and code."""

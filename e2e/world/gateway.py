@@ -47,7 +47,7 @@ class Gateway:
             PORTICO__ACCESS__DEFAULT=access,
             PORTICO__DISCOVERY__NETWORKS=NETWORK,
             PORTICO__CONSOLE__URL=self.console_url,
-            PORTICO__CONSOLE__LISTEN=f"0.0.0.0:{self.console_port}",
+            PORTICO__CONSOLE__LISTEN=f"0.0.0.0:{self.console_port}" if console_url else None,
             PORTICO__OPERATIONS__LISTEN=f"{GATEWAY}:{self.operations_port}",
             PORTICO__STATE__PATH=directory / "state" / "state.db",
             **env,

@@ -67,17 +67,24 @@ class Notebook:
 
     @staticmethod
     def path():
-        """Below the endpoint's prefix; a fresh workspace each time, so that nothing of an earlier visit is restored."""
-        return "lab/tree/work.ipynb?reset"
+        """Below the endpoint's prefix."""
+        return "lab/tree/work.ipynb"
 
     def run(self, code, prints, within=30):
         """Writes code into the first cell, runs it, and waits for what it prints."""
+        # The page calls a kernel idle that it has yet to connect to.
+        until(lambda: any("/api/kernels/" in url for url in self.visitor.open_sockets()), within, "the kernel's WebSocket is open")
+        idle = self.page.locator(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status=idle]")
+        idle.wait_for(timeout=within * 1000)
         editor = self._cell.locator(".cm-content")
-        editor.wait_for(timeout=within * 1000)
-        editor.click()
-        self.page.keyboard.press("Control+A")
-        self.page.keyboard.type(code)
-        self.page.keyboard.press("Control+Enter")
+
+        def is_written():
+            # While the notebook is still being set up, the editor forgets what was written.
+            editor.fill(code)
+            return editor.inner_text() == code
+
+        until(is_written, within=within, what="the cell keeps what is written")
+        editor.press("Control+Enter")
         self._cell.locator(".jp-OutputArea-output").filter(has_text=prints).wait_for(timeout=within * 1000)
 
     def kernel_sockets(self):

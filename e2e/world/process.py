@@ -89,7 +89,7 @@ class Process:
 
 def clean_env(**more):
     """An environment without the caller's own settings for what is tested."""
-    foreign = ("CLEARML", "TRAINS", "PORTICO_", "ROUTER_", "JUPYTER", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PYTEST")
+    foreign = ("CLEARML", "TRAINS", "PORTICO_", "ROUTER_", "JUPYTER", "RUST_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PYTEST")
     env = {name: value for name, value in os.environ.items() if not name.upper().startswith(foreign)}
     env.update({name: str(value) for name, value in more.items() if value is not None})
     return env

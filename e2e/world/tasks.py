@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,8 @@ class SdkTask:
         access_key, secret_key = emulator.key(user)
         home = directory / f"home-of-{name.replace(' ', '-')}"
         home.mkdir(parents=True)
+        # Outside of this checkout, as a user's script: the SDK looks through the repository that it finds itself in.
+        program = shutil.copy(_PROGRAM, directory)
         env = clean_env(
             HOME=home,
             CLEARML_API_HOST=emulator.url,
@@ -36,7 +39,7 @@ class SdkTask:
         self._answers = os.fdopen(read)
         self.process = Process(
             f"task-{name.replace(' ', '-')}",
-            [sys.executable, _PROGRAM, str(write)],
+            [sys.executable, program, str(write)],
             directory,
             env=env,
             stdin=subprocess.PIPE,
