@@ -10,7 +10,7 @@ mod row;
 mod saved;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -81,8 +81,8 @@ pub struct Source {
     doubt: Option<Doubt>,
     /// The newest change seen, by the server's clock; later ones are asked for.
     since: Option<Timestamp>,
-    running_page: Option<usize>,
-    property_page: Option<usize>,
+    running: Option<Pass>,
+    by_property: Option<Pass>,
     known_after: Option<TaskId>,
     /// Which passes were made since the start.
     has_read: Passes,
@@ -91,6 +91,22 @@ pub struct Source {
     failing: BTreeMap<&'static str, Failing>,
     failures: u32,
     observed: Option<Timestamp>,
+}
+
+/// A list that is read page by page.
+#[derive(Debug, Default)]
+struct Pass {
+    page: usize,
+    seen: BTreeSet<TaskId>,
+}
+
+impl Pass {
+    /// Takes a page. False if it was the last one.
+    fn goes_on(&mut self, rows: &[Row]) -> bool {
+        self.page += 1;
+        self.seen.extend(rows.iter().filter_map(Row::id));
+        rows.len() >= PAGE
+    }
 }
 
 /// Which passes were made since the start; before all were, nothing is complete.
@@ -124,8 +140,8 @@ impl Source {
             initial,
             doubt: None,
             since: None,
-            running_page: None,
-            property_page: None,
+            running: None,
+            by_property: None,
             known_after: None,
             is_started: false,
             anything_runs: false,
@@ -180,10 +196,11 @@ impl Source {
         Situation {
             is_busy: self.anything_runs || has_live,
             has_live,
+            has_by_property: self.memory.has_by_property(),
             has_known: !self.memory.is_empty(),
             is_doubtful: self.doubt.is_some(),
-            is_reading: self.running_page.is_some(),
-            is_reading_properties: self.property_page.is_some(),
+            is_reading: self.running.is_some(),
+            is_reading_properties: self.by_property.is_some(),
             wants_whole: !self.memory.stale(1).is_empty(),
             wants_queues: !self.memory.wanted_queues(now, 1).is_empty(),
             wants_workers: self.memory.wants_workers(),
@@ -251,26 +268,32 @@ impl Source {
     }
 
     async fn ask_running(&mut self) -> Result<(), CallError> {
-        let page = self.running_page.unwrap_or(0);
         // A pass that fails halfway starts anew.
-        self.running_page = None;
-        let rows = self.questions.running(page).await?;
-        self.take(&rows);
-        if page == 0 && self.since.is_none() {
+        let mut pass = self.running.take().unwrap_or_default();
+        let rows = self.questions.running(pass.page).await?;
+        if pass.page == 0 && self.since.is_none() {
             self.since = rows.iter().map(Row::changed).max();
         }
-        self.running_page = (rows.len() >= PAGE).then_some(page + 1);
-        self.has_read.running |= self.running_page.is_none();
+        self.take(&rows);
+        if pass.goes_on(&rows) {
+            self.running = Some(pass);
+        } else {
+            self.memory.doubt_tagged(&pass.seen);
+            self.has_read.running = true;
+        }
         Ok(())
     }
 
     async fn ask_by_property(&mut self) -> Result<(), CallError> {
-        let page = self.property_page.unwrap_or(0);
-        self.property_page = None;
-        let rows = self.questions.by_property(page).await?;
+        let mut pass = self.by_property.take().unwrap_or_default();
+        let rows = self.questions.by_property(pass.page).await?;
         self.take(&rows);
-        self.property_page = (rows.len() >= PAGE).then_some(page + 1);
-        self.has_read.properties |= self.property_page.is_none();
+        if pass.goes_on(&rows) {
+            self.by_property = Some(pass);
+        } else {
+            self.memory.doubt_by_property(&pass.seen);
+            self.has_read.properties = true;
+        }
         Ok(())
     }
 

@@ -14,6 +14,8 @@ use portico_core::clock::Timestamp;
 const KEEPS_WORKER: Duration = Duration::from_mins(10);
 /// A queue's name is asked for again after so long: queues can be renamed.
 const KEEPS_NAME: Duration = Duration::from_mins(5);
+/// A queue that was not found, or could not be asked for, is asked for again after so long.
+const KEEPS_NO_NAME: Duration = Duration::from_secs(10);
 /// The queue into which the open-source agent for Kubernetes moves its tasks; the task's own queue is a property then.
 const K8S_PENDING: &str = "k8s_scheduler";
 
@@ -95,9 +97,10 @@ impl Joins {
 
     pub(super) fn wants_queue(&self, keys: &Keys, now: Timestamp) -> bool {
         let is_known = |id: &str| {
-            self.queues
-                .get(id)
-                .is_some_and(|(_, asked)| now.since(*asked) < KEEPS_NAME)
+            self.queues.get(id).is_some_and(|(name, asked)| {
+                let keeps = if name.is_some() { KEEPS_NAME } else { KEEPS_NO_NAME };
+                now.since(*asked) < keeps
+            })
         };
         keys.queue.as_deref().is_some_and(|id| !is_known(id))
     }

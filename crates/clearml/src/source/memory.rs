@@ -10,7 +10,7 @@ use std::{
 use portico_core::{
     clock::Timestamp,
     endpoint::TaskId,
-    observe::{Observation, ObservedTask, TaskStatus},
+    observe::{Observation, ObservedTask, RequestOrigin, TaskStatus},
     principal::{CompanyId, UserId},
 };
 
@@ -28,8 +28,14 @@ struct Known {
     task: Arc<ObservedTask>,
     /// `None`: restored from an earlier run, not seen since.
     keys: Option<Keys>,
-    changed: Timestamp,
     is_tagged: bool,
+}
+
+impl Known {
+    fn asks_by_property(&self) -> bool {
+        let mut requests = self.task.requests.iter();
+        requests.any(|request| request.origin == RequestOrigin::Property)
+    }
 }
 
 /// The tasks that are known.
@@ -58,7 +64,6 @@ impl Memory {
             let known = Known {
                 task: task.clone(),
                 keys: None,
-                changed: Timestamp::default(),
                 is_tagged: true,
             };
             (task.id, known)
@@ -87,9 +92,6 @@ impl Memory {
         let Some(id) = row.id() else { return };
         self.stale.remove(&id);
         let before = self.tasks.get(&id);
-        if before.is_some_and(|known| known.changed > row.changed()) {
-            return;
-        }
         let (status, is_tagged) = (row.status(), row.is_tagged());
         let property = row.property(key::PORTICO);
         let asked = requests(is_tagged.then_some(&row.runtime), property);
@@ -144,7 +146,6 @@ impl Memory {
             Known {
                 task: known,
                 keys: Some(keys),
-                changed: row.changed(),
                 is_tagged,
             },
         );
@@ -211,6 +212,32 @@ impl Memory {
     /// Known tasks that must be read whole.
     pub(super) fn stale(&self, limit: usize) -> Vec<TaskId> {
         self.stale.iter().take(limit).copied().collect()
+    }
+
+    /// A pass over the tagged tasks that run is complete: those that it lacks are read whole.
+    pub(super) fn doubt_tagged(&mut self, seen: &BTreeSet<TaskId>) {
+        self.doubt_running(seen, |known| known.is_tagged);
+    }
+
+    /// A pass over the running tasks that ask by property is complete: those that it lacks are read whole.
+    pub(super) fn doubt_by_property(&mut self, seen: &BTreeSet<TaskId>) {
+        self.doubt_running(seen, Known::asks_by_property);
+    }
+
+    fn doubt_running(&mut self, seen: &BTreeSet<TaskId>, is_meant: impl Fn(&Known) -> bool) {
+        let running = self
+            .tasks
+            .iter()
+            .filter(|(_, known)| known.task.status == TaskStatus::InProgress);
+        let lacking = running.filter(|(id, known)| is_meant(known) && !seen.contains(id));
+        self.stale.extend(lacking.map(|(id, _)| *id));
+    }
+
+    /// True if a task that runs asks by property.
+    pub(super) fn has_by_property(&self) -> bool {
+        self.tasks
+            .values()
+            .any(|known| !known.task.status.is_ended() && known.asks_by_property())
     }
 
     /// True if a known task runs, or may run soon.

@@ -1,8 +1,9 @@
 //! Which question comes next, and when. Pure: time and situation come in, a step goes out.
 //!
-//! While a task lives that could ask, there is one question each second, in turn: what changed among the tagged tasks, what became
-//! of the tasks that are known, which tasks ask by property. A pass of full reads, the workers' addresses and the names of queues
-//! go in between. Otherwise there is a round of these questions every five seconds, with one more: does any task run at all?
+//! While a task lives that could ask, there is one question each second, in turn: what changed among the tagged tasks, which tasks
+//! ask by property, what became of the tasks that are known. Full reads and the workers' addresses take some of these turns; only
+//! what a new task waits for goes in between. Otherwise there is a round of these questions every five seconds, with one more: does
+//! any task run at all? Any task that runs could ask at any moment.
 
 use std::time::{Duration, Instant};
 
@@ -48,12 +49,14 @@ impl Question {
 
 /// What the next question depends on.
 #[derive(Clone, Copy, Debug, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(super) struct Situation {
     /// A task lives that could ask.
     pub(super) is_busy: bool,
     /// A known task lives.
     pub(super) has_live: bool,
+    /// A known task that lives asks by property.
+    pub(super) has_by_property: bool,
     /// Tasks are known, so that something could become of them.
     pub(super) has_known: bool,
     /// An answer lacked known tasks: it must be confirmed or refuted.
@@ -78,6 +81,7 @@ pub(super) enum Step {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(super) struct Plan {
     settings: SourceSettings,
     budget: Budget,
@@ -88,6 +92,7 @@ pub(super) struct Plan {
     paused_until: Instant,
     is_nudged: bool,
     was_nudged: bool,
+    was_workers: bool,
     /// When a question was asked last, and what a full pass cost.
     full: Option<Instant>,
     full_cost: u32,
@@ -110,6 +115,7 @@ impl Plan {
             paused_until: now,
             is_nudged: false,
             was_nudged: false,
+            was_workers: false,
             full: None,
             full_cost: 0,
             workers: None,
@@ -160,8 +166,10 @@ impl Plan {
             self.queues = Some(now);
             return Question::Queues;
         }
+        // Where the tasks are asked for by their ids in every round, the workers come in between, otherwise in their place.
         let wants_workers = situation.wants_workers && is_due(self.workers, LOOK_UP.min(self.settings.workers));
-        if wants_workers || self.is_started && situation.is_busy && is_due(self.workers, self.settings.workers) {
+        let is_usual = self.is_started && situation.has_by_property && is_due(self.workers, self.settings.workers);
+        if wants_workers || is_usual {
             self.workers = Some(now);
             return Question::Workers;
         }
@@ -185,15 +193,23 @@ impl Plan {
         }
         let is_due = |last: Option<Instant>, every: Duration| last.is_none_or(|last| now.duration_since(last) >= every);
         let wants_anything = !situation.is_busy || !situation.has_live && is_due(self.anything, self.settings.full);
-        let mut turns = vec![Question::Changes];
+        // Tasks that ask by property are seen leaving by their ids only; the others by their changes.
+        let pattern: &[Question] = match (situation.has_known, situation.has_by_property) {
+            (false, _) => &[Question::Changes, Question::ByProperty],
+            (true, true) => &[Question::Changes, Question::Known, Question::ByProperty],
+            (true, false) if !situation.is_busy => &[Question::Changes, Question::Known, Question::ByProperty],
+            (true, false) => &[
+                Question::Changes,
+                Question::ByProperty,
+                Question::Changes,
+                Question::ByProperty,
+                Question::Known,
+            ],
+        };
+        let mut turns = pattern.to_vec();
+        turns.retain(|question| self.settings.reads_properties || *question != Question::ByProperty);
         if situation.is_reading {
             turns.push(Question::Running);
-        }
-        if situation.has_known {
-            turns.push(Question::Known);
-        }
-        if self.settings.reads_properties {
-            turns.push(Question::ByProperty);
         }
         if wants_anything {
             turns.push(Question::Anything);
@@ -220,6 +236,14 @@ impl Plan {
                 return Question::Running;
             }
             Question::Running => self.full_cost += 1,
+            // Every other of these turns at most, however slowly the server answers.
+            Question::Known if !situation.has_by_property => {
+                self.was_workers = !self.was_workers && is_due(self.workers, self.settings.workers);
+                if self.was_workers {
+                    self.workers = Some(now);
+                    return Question::Workers;
+                }
+            }
             Question::Anything => self.anything = Some(now),
             _ => {}
         }
@@ -253,6 +277,7 @@ mod tests {
     const BUSY: Situation = Situation {
         is_busy: true,
         has_live: true,
+        has_by_property: false,
         has_known: true,
         is_doubtful: false,
         is_reading: false,
@@ -280,8 +305,26 @@ mod tests {
     }
 
     #[test]
-    fn in_a_busy_hour_a_change_is_noticed_within_four_seconds() {
+    fn in_a_busy_hour_a_change_is_noticed_within_three_seconds() {
         let asked = an_hour(BUSY, None);
+        for questions in [&[Question::Changes, Question::Running][..], &[Question::ByProperty]] {
+            let gap = longest_gap(&asked, questions);
+            assert!(gap <= Duration::from_millis(3100), "{questions:?}: {gap:?}");
+        }
+        assert!(longest_gap(&asked, &[Question::Known]) <= Duration::from_secs(11));
+        assert!(longest_gap(&asked, &[Question::Workers]) <= Duration::from_secs(16));
+        assert!(longest_gap(&asked, &[Question::Running]) <= Duration::from_secs(34));
+    }
+
+    #[test]
+    fn with_tasks_that_ask_by_property_a_change_is_noticed_within_four_seconds() {
+        let asked = an_hour(
+            Situation {
+                has_by_property: true,
+                ..BUSY
+            },
+            None,
+        );
         for questions in [
             &[Question::Changes, Question::Running][..],
             &[Question::Known],
@@ -291,7 +334,6 @@ mod tests {
             assert!(gap <= Duration::from_millis(4100), "{questions:?}: {gap:?}");
         }
         assert!(longest_gap(&asked, &[Question::Workers]) <= Duration::from_secs(12));
-        assert!(longest_gap(&asked, &[Question::Running]) <= Duration::from_secs(34));
     }
 
     #[test]
@@ -300,6 +342,34 @@ mod tests {
         assert!(asked.len() < 2400, "{}", asked.len());
         assert!(longest_gap(&asked, &[Question::Changes, Question::Running]) <= Duration::from_secs(6));
         assert!(longest_gap(&asked, &[Question::Anything]) <= Duration::from_secs(6));
+    }
+
+    #[test]
+    fn a_slow_server_is_still_asked_every_question() {
+        let start = Instant::now();
+        let mut plan = Plan::new(SourceSettings::default(), start);
+        plan.start();
+        let (mut now, mut asked) = (start, Vec::new());
+        while asked.len() < 200 {
+            match plan.next(now, &BUSY) {
+                Step::Ask(question) => {
+                    asked.push((now - start, question));
+                    now += Duration::from_secs(8);
+                }
+                Step::Wait(wait) => now += wait,
+            }
+        }
+        for question in [
+            Question::Running,
+            Question::ByProperty,
+            Question::Known,
+            Question::Workers,
+        ] {
+            assert!(
+                longest_gap(&asked, &[question]) <= Duration::from_secs(100),
+                "{question:?}"
+            );
+        }
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub(crate) fn task_id(text: &str) -> TaskId {
 
 /// Waits until `condition` holds; fails with its last answer.
 pub(crate) async fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         if let Some(found) = condition() {
             return found;

@@ -22,7 +22,7 @@ pub(crate) struct Running {
     pub(crate) health: Live<SourceHealth>,
     pub(crate) nudge: Nudge,
     _stops: tokio_util::sync::DropGuard,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 pub(crate) fn fast() -> SourceSettings {
@@ -49,7 +49,7 @@ pub(crate) fn run(bench: &Bench, settings: SourceSettings, initial: Option<Saved
         health,
         nudge,
         _stops: shutdown.drop_guard(),
-        _tasks: tasks,
+        tasks,
     }
 }
 
@@ -60,6 +60,11 @@ impl Running {
 
     pub(crate) async fn sees(&self, what: &str, id: &str, is_so: impl Fn(&ObservedTask) -> bool) -> Arc<ObservedTask> {
         eventually(what, || self.task(id).filter(|task| is_so(task))).await
+    }
+
+    /// Asks no more; what was observed stays.
+    pub(crate) async fn stop(&mut self) {
+        self.tasks.shutdown().await;
     }
 
     async fn is_up(&self) {
@@ -226,6 +231,51 @@ async fn a_task_that_asks_by_property_is_seen_and_leaves() {
     running
         .sees("the end", &id, |task| task.status == TaskStatus::Completed)
         .await;
+}
+
+#[tokio::test]
+async fn a_property_that_is_changed_or_removed_is_seen() {
+    let bench = Bench::new().await;
+    let properties = [("portico".to_owned(), "http:7860".to_owned())].into();
+    let id = bench.emulator().create_task(NewTask {
+        properties,
+        ..NewTask::default()
+    });
+    let running = run(&bench, fast(), None);
+    running.sees("the task", &id, |_| true).await;
+    bench
+        .emulator()
+        .set(&id, "hyperparams.properties.portico.value", json!("http:7861"));
+    running
+        .sees("the other port", &id, |task| {
+            task.requests[0].ask.as_ref().is_ok_and(|ask| ask.port == 7861)
+        })
+        .await;
+    bench.emulator().set(&id, "hyperparams.properties", json!({}));
+    running.sees_no_more("leaving without the property", &id).await;
+}
+
+#[tokio::test]
+async fn the_agent_s_own_queue_is_replaced_by_the_one_that_the_task_came_from() {
+    let bench = Bench::new().await;
+    let task = |queue: &str| NewTask {
+        queue: Some(queue.into()),
+        properties: [("k8s-queue".to_owned(), "gpu".to_owned())].into(),
+        ..NewTask::asking("alice", "a notebook", address())
+    };
+    let moved = bench.emulator().create_task(task("k8s_scheduler"));
+    let claims = bench.emulator().create_task(task("cpu"));
+    let running = run(&bench, fast(), None);
+    assert_eq!(
+        running.sees("the task", &moved, |_| true).await.queue.as_deref(),
+        Some("gpu")
+    );
+    let claims = running.sees("the other", &claims, |_| true).await;
+    assert_eq!(
+        claims.queue.as_deref(),
+        Some("cpu"),
+        "a property alone moves no task to another queue"
+    );
 }
 
 #[tokio::test]
