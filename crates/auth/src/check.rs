@@ -32,7 +32,8 @@ pub enum ClearmlCredential {
 }
 
 impl ClearmlCredential {
-    /// What a person typed into a log-in form: an API key and its secret if the name looks like a key, else user name and password.
+    /// What a person typed into a log-in form: an API key and its secret if the name looks like a key, else user name
+    /// and password.
     pub fn typed(name: &str, secret: Secret) -> Self {
         if looks_like_key(name) {
             Self::KeyPair {
@@ -96,8 +97,8 @@ pub enum CheckError {
 
 /// Whose is this credential?
 pub trait CredentialCheck: Send + Sync {
-    /// Asks the server. With a `lifetime`, a token of that length is minted and returned, whatever the credential was; without,
-    /// a token that is asked about is returned as it is.
+    /// Asks the server. With a `lifetime`, a token of that length is minted and returned, whatever the credential was;
+    /// without, a token that is asked about is returned as it is.
     fn check<'a>(
         &'a self,
         credential: &'a ClearmlCredential,

@@ -9,8 +9,9 @@ use ipnet::IpNet;
 const HOPS: usize = 32;
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The visitor's address: the rightmost of `X-Forwarded-For` that is no trusted proxy, if `peer` is one. The list grows to the right,
-/// so whatever a visitor wrote into it stands to the left of that. A list that cannot be read counts as none.
+/// The visitor's address: the rightmost of `X-Forwarded-For` that is no trusted proxy, if `peer` is one. The list grows
+/// to the right, so whatever a visitor wrote into it stands to the left of that. A list that cannot be read counts as
+/// none.
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let peer = peer.to_canonical();
     if !is_trusted(peer, trusted) {
@@ -127,7 +128,8 @@ mod tests {
     }
 
     proptest! {
-        /// Class 1: what a visitor writes into the header changes nothing, because the proxy appends the visitor's own address.
+        /// Class 1: what a visitor writes into the header changes nothing, because the proxy appends the visitor's own
+        /// address.
         #[test]
         fn a_visitor_cannot_choose_its_address(forged in "[ -~]{0,60}") {
             prop_assert_eq!(seen("10.0.0.1", &[&forged, "203.0.113.9"]), "203.0.113.9");

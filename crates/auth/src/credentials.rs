@@ -1,7 +1,7 @@
 //! What of a request is a credential for us, and what of it must never reach an application.
 //!
-//! Only what is recognisably ours is claimed; an application's own `Authorization` passes untouched. Everything here looks at
-//! bytes only and asks nobody: a claimed credential may still be wrong.
+//! Only what is recognisably ours is claimed; an application's own `Authorization` passes untouched. Everything here
+//! looks at bytes only and asks nobody: a claimed credential may still be wrong.
 
 mod cookies;
 mod header;
@@ -40,8 +40,8 @@ pub struct CookieNames {
 }
 
 impl CookieNames {
-    /// The names for a site. `clearml` is `AUTH_COOKIE_NAME`; without it the servers' defaults are looked for. `is_secure` follows
-    /// the scheme of `ROUTER_URL` unless it is set.
+    /// The names for a site. `clearml` is `AUTH_COOKIE_NAME`; without it the servers' defaults are looked for.
+    /// `is_secure` follows the scheme of `ROUTER_URL` unless it is set.
     pub fn new(site: &Site, clearml: Option<&str>, is_secure: Option<bool>) -> Self {
         let mark = site.mark();
         let is_secure = is_secure.unwrap_or(site.router.is_secure());
@@ -113,8 +113,8 @@ pub enum Header {
 
 /// Reads the credentials of a request.
 ///
-/// Of several cookies with one name the last counts first: browsers send those of longer paths in front (RFC 6265 5.4), and those are
-/// what an application's page can set beside ours.
+/// Of several cookies with one name the last counts first: browsers send those of longer paths in front (RFC 6265 5.4),
+/// and those are what an application's page can set beside ours.
 pub fn read(headers: &HeaderMap, names: &CookieNames) -> Presented {
     let mut presented = Presented {
         header: header::read(headers),

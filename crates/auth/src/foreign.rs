@@ -25,8 +25,8 @@ pub struct Asked<'r> {
     pub extra_hosts: &'r [String],
 }
 
-/// Refuses what a foreign page made a visitor's browser send. Exempt is whoever comes in by a header or not at all: browsers add neither
-/// by themselves. Endpoints that are public need not ask.
+/// Refuses what a foreign page made a visitor's browser send. Exempt is whoever comes in by a header or not at all:
+/// browsers add neither by themselves. Endpoints that are public need not ask.
 pub fn guard(principal: &Principal, asked: &Asked<'_>) -> Result<(), Refusal> {
     match principal {
         Principal::User(user) if user.method.is_ambient() && is_foreign(asked) => Err(Refusal::ForeignPage),
@@ -36,9 +36,10 @@ pub fn guard(principal: &Principal, asked: &Asked<'_>) -> Result<(), Refusal> {
 
 /// True if a foreign page may have made the request.
 ///
-/// Where the browser says from where it comes (`Sec-Fetch-Site`), only the endpoint's own origin and the visitor's own hand count, and
-/// besides them a link that was followed: a top-level `GET` navigation. Sibling hosts are foreign. Where the browser says nothing (plain
-/// HTTP, old browsers), unsafe methods and upgrades need the endpoint's own `Origin`.
+/// Where the browser says from where it comes (`Sec-Fetch-Site`), only the endpoint's own origin and the visitor's own
+/// hand count, and besides them a link that was followed: a top-level `GET` navigation. Sibling hosts are foreign.
+/// Where the browser says nothing (plain HTTP, old browsers), unsafe methods and upgrades need the endpoint's own
+/// `Origin`.
 pub fn is_foreign(asked: &Asked<'_>) -> bool {
     let headers = asked.headers;
     if headers.contains_key(SITE) {

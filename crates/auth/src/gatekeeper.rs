@@ -1,7 +1,8 @@
-//! Who makes this request, and which tasks does that user see? Asked by data threads for every request, answered from memory.
+//! Who makes this request, and which tasks does that user see? Asked by data threads for every request, answered from
+//! memory.
 //!
-//! Data threads hold a [`Gatekeeper`]. What it does not know it sends as one message to the [`Desk`] on the control runtime and
-//! waits for the answer; others with the same question wait for the same answer.
+//! Data threads hold a [`Gatekeeper`]. What it does not know it sends as one message to the [`Desk`] on the control
+//! runtime and waits for the answer; others with the same question wait for the same answer.
 
 mod cache;
 mod cookies;
@@ -173,8 +174,9 @@ impl Gatekeeper {
 
     /// Who makes the request with these headers.
     ///
-    /// Refuses with [`Refusal::CredentialRejected`] (a header of ours is wrong), [`Refusal::ClearmlAway`] (ClearML would have to be asked
-    /// and cannot be) or [`Refusal::Overloaded`]. A cookie that is no good is no refusal: it counts as absent.
+    /// Refuses with [`Refusal::CredentialRejected`] (a header of ours is wrong), [`Refusal::ClearmlAway`] (ClearML
+    /// would have to be asked and cannot be) or [`Refusal::Overloaded`]. A cookie that is no good is no refusal: it
+    /// counts as absent.
     pub async fn identify(&self, headers: &HeaderMap) -> Result<Identified, Refusal> {
         let presented = credentials::read(headers, self.names());
         let credential = match presented.header {
@@ -200,7 +202,8 @@ impl Gatekeeper {
 
     /// May an exchange that is open go on? To be asked every second or so; answered from memory nearly always.
     ///
-    /// Refuses at once after a revocation or log-out known here, and within [`Settings::limit`] after a change inside ClearML.
+    /// Refuses at once after a revocation or log-out known here, and within [`Settings::limit`] after a change inside
+    /// ClearML.
     pub async fn recheck(&self, principal: &Principal) -> Result<(), Refusal> {
         let Principal::User(user) = principal else {
             return Ok(());

@@ -1,5 +1,5 @@
-//! From the origin where people log in to the origin where the applications are: a sealed code in a URL, worth something once, for half a
-//! minute, and only in the browser that asked for it.
+//! From the origin where people log in to the origin where the applications are: a sealed code in a URL, worth
+//! something once, for half a minute, and only in the browser that asked for it.
 
 use std::{
     collections::HashMap,
@@ -78,7 +78,8 @@ impl HandOver {
         }
     }
 
-    /// Begins, on the applications' origin. A browser that began before keeps its nonce, so that several tabs can log in at once.
+    /// Begins, on the applications' origin. A browser that began before keeps its nonce, so that several tabs can log
+    /// in at once.
     pub fn begin(&self, headers: &HeaderMap) -> Nonce {
         let value = self.nonce(headers).map_or_else(random::token, str::to_owned);
         let cookie = session::cookie(&self.names, self.names.nonce(), &value, NONCE_LASTS);
@@ -88,8 +89,8 @@ impl HandOver {
         }
     }
 
-    /// Makes the code, on the log-in's origin: `session` for the applications' `host` (as in its `Host` header), for the browser whose
-    /// nonce has this hash. `None` if the hash is none.
+    /// Makes the code, on the log-in's origin: `session` for the applications' `host` (as in its `Host` header), for
+    /// the browser whose nonce has this hash. `None` if the hash is none.
     pub fn code(&self, session: &Session, host: &str, nonce_hash: &str) -> Option<String> {
         if nonce_hash.len() != 64 || !nonce_hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
@@ -107,7 +108,8 @@ impl HandOver {
         Some(sealed.reveal().to_owned())
     }
 
-    /// Takes the code, on the applications' origin, at `host`. Refuses with [`Refusal::HandOverInvalid`] whatever is wrong.
+    /// Takes the code, on the applications' origin, at `host`. Refuses with [`Refusal::HandOverInvalid`] whatever is
+    /// wrong.
     pub fn redeem(&self, code: &str, host: &str, headers: &HeaderMap) -> Result<Session, Refusal> {
         self.opened(code, host, headers).ok_or(Refusal::HandOverInvalid)
     }

@@ -1,4 +1,5 @@
-//! The keys that seal sessions and hand-over codes: several at once, so that they can be changed without logging anybody out.
+//! The keys that seal sessions and hand-over codes: several at once, so that they can be changed without logging
+//! anybody out.
 
 mod document;
 mod follow;

@@ -87,8 +87,8 @@ impl LogIn {
 
     /// Logs somebody in by what was typed.
     ///
-    /// Refuses with [`Refusal::LogInFailed`] (ClearML says no), [`Refusal::LogInDelayed`] (too many failures of this account from this
-    /// address; ClearML was not asked) or [`Refusal::ClearmlAway`].
+    /// Refuses with [`Refusal::LogInFailed`] (ClearML says no), [`Refusal::LogInDelayed`] (too many failures of this
+    /// account from this address; ClearML was not asked) or [`Refusal::ClearmlAway`].
     pub async fn attempt(&self, attempt: &Attempt) -> Result<OpenedSession, Refusal> {
         let opened = self.attempted(attempt).await;
         match &opened {
@@ -137,8 +137,8 @@ impl LogIn {
         }
     }
 
-    /// Opens a session for somebody who came in by ClearML's own cookie, which does not reach all of our origins. The session gets a
-    /// token of its own. Refuses with [`Refusal::LogInRequired`] or [`Refusal::ClearmlAway`].
+    /// Opens a session for somebody who came in by ClearML's own cookie, which does not reach all of our origins. The
+    /// session gets a token of its own. Refuses with [`Refusal::LogInRequired`] or [`Refusal::ClearmlAway`].
     pub async fn adopt(&self, user: &User, address: IpAddr) -> Result<OpenedSession, Refusal> {
         let credential = ClearmlCredential::Token(user.token.clone());
         let check = &self.0.parts.check;

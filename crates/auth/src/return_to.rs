@@ -9,8 +9,9 @@ const CIRCULAR: [&str; 3] = ["login", "logout", "callback"];
 /// How often a path is decoded to see what somebody behind us might see.
 const DECODINGS: usize = 3;
 
-/// The path, query included, to which a visitor may be sent: what was asked for if that is a path of ours (or a URL of one of our hosts),
-/// else `/`. Safe in a `Location` header on any of our hosts: it begins with exactly one slash, and no browser reads a host in it.
+/// The path, query included, to which a visitor may be sent: what was asked for if that is a path of ours (or a URL of
+/// one of our hosts), else `/`. Safe in a `Location` header on any of our hosts: it begins with exactly one slash, and
+/// no browser reads a host in it.
 pub fn return_to(asked: Option<&str>, site: &Site) -> String {
     asked
         .and_then(|asked| own_path(asked, site))

@@ -20,7 +20,8 @@ pub const DOCUMENT: &str = "revocations";
 /// A revocation is kept for as long as a session can live.
 const KEPT: Duration = session::LONGEST;
 
-/// All revocations that still matter. Two of these merge into one whatever their order, so that replicas never conflict.
+/// All revocations that still matter. Two of these merge into one whatever their order, so that replicas never
+/// conflict.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocations {
     sessions: BTreeMap<SessionId, Timestamp>,

@@ -1,5 +1,5 @@
-//! Sealed texts: `v1.<key id>.<base64url of nonce, AES-256-GCM ciphertext and tag>`. What the text is for, in which gateway and under which key is
-//! authenticated with it, so that no text can be used in place of another.
+//! Sealed texts: `v1.<key id>.<base64url of nonce, AES-256-GCM ciphertext and tag>`. What the text is for, in which
+//! gateway and under which key is authenticated with it, so that no text can be used in place of another.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

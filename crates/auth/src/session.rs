@@ -1,4 +1,5 @@
-//! Portico's own sessions: everything about one is in its sealed cookie, so that every replica and every restart knows it.
+//! Portico's own sessions: everything about one is in its sealed cookie, so that every replica and every restart knows
+//! it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -96,7 +97,8 @@ impl Session {
 /// Why a session cookie does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionFault {
-    /// It was not sealed by a key that this gateway knows: changed on the way, another gateway's, or the keys were lost.
+    /// It was not sealed by a key that this gateway knows: changed on the way, another gateway's, or the keys were
+    /// lost.
     #[error("the cookie was not sealed by this gateway, or was changed")]
     Unreadable,
     /// Nobody used it for too long.

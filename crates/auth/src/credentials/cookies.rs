@@ -17,8 +17,8 @@ pub(super) fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])>
     pieces(headers).map(split)
 }
 
-/// Name and value of one cookie. A piece without `=` is all name and all value; a nameless one (`=portico…=x`) counts as what
-/// browsers make of it when they send it back: `portico…=x`.
+/// Name and value of one cookie. A piece without `=` is all name and all value; a nameless one (`=portico…=x`) counts
+/// as what browsers make of it when they send it back: `portico…=x`.
 pub(super) fn split(piece: &[u8]) -> (&[u8], &[u8]) {
     let mut piece = piece.trim_ascii();
     while let Some(rest) = piece.strip_prefix(b"=") {

@@ -17,8 +17,8 @@ const RESERVED: [&str; 6] = [
     "allegro_token",
 ];
 
-/// Removes from a request everything that is a credential for us or for ClearML: our headers in every spelling, `Authorization` if
-/// it was consumed, our WebSocket sub-protocol, our cookies and ClearML's.
+/// Removes from a request everything that is a credential for us or for ClearML: our headers in every spelling,
+/// `Authorization` if it was consumed, our WebSocket sub-protocol, our cookies and ClearML's.
 pub fn strip_request(headers: &mut HeaderMap, names: &CookieNames) {
     if header::is_authorization_consumed(headers) {
         headers.remove(AUTHORIZATION);

@@ -35,8 +35,8 @@ struct Identity<'t> {
     company: Cow<'t, str>,
 }
 
-/// True if the text has the structure of a ClearML token (a JWT signed with HS256 that has an identity with user and company), whoever
-/// signed it. Only the ClearML server can tell whether it is a good one.
+/// True if the text has the structure of a ClearML token (a JWT signed with HS256 that has an identity with user and
+/// company), whoever signed it. Only the ClearML server can tell whether it is a good one.
 pub fn is_clearml_token(text: &[u8]) -> bool {
     let mut parts = text.split(|byte| *byte == b'.');
     let (Some(header), Some(claims), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())

@@ -1,4 +1,5 @@
-//! Who makes a request that carries cookies only: ClearML's first, then ours. A cookie that is no good counts as absent.
+//! Who makes a request that carries cookies only: ClearML's first, then ours. A cookie that is no good counts as
+//! absent.
 
 use std::sync::Arc;
 
@@ -123,7 +124,8 @@ impl Gatekeeper {
         }
     }
 
-    /// What each of our session cookies in a request is worth, without asking ClearML and without changing anything: to explain.
+    /// What each of our session cookies in a request is worth, without asking ClearML and without changing anything: to
+    /// explain.
     pub fn inspect_sessions(&self, headers: &HeaderMap) -> Vec<Result<Session, SessionFault>> {
         let presented = credentials::read(headers, self.names());
         let sessions = presented.sessions.iter();

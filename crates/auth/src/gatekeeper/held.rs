@@ -1,5 +1,5 @@
-//! What is remembered of one question to ClearML, and what it is worth as time goes by. Only an answer replaces an answer: a failure
-//! to ask never does.
+//! What is remembered of one question to ClearML, and what it is worth as time goes by. Only an answer replaces an
+//! answer: a failure to ask never does.
 
 use std::time::Duration;
 

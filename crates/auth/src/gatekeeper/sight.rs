@@ -55,13 +55,15 @@ fn judged(verdict: &Verdict<Seen>) -> Sight {
 const BATCH: usize = 500;
 
 impl Gatekeeper {
-    /// Does ClearML show this user this task? [`Sight::Unavailable`] if it cannot be asked and no answer of it still holds.
+    /// Does ClearML show this user this task? [`Sight::Unavailable`] if it cannot be asked and no answer of it still
+    /// holds.
     pub async fn sight(&self, user: &Arc<User>, task: TaskId) -> Sight {
         let sights = self.sights(user, &[task]).await;
         sights.first().copied().unwrap_or(Sight::Unavailable)
     }
 
-    /// The same for many tasks, for lists: one question for all that is not known. The answers are in the order of the tasks.
+    /// The same for many tasks, for lists: one question for all that is not known. The answers are in the order of the
+    /// tasks.
     pub async fn sights(&self, user: &Arc<User>, tasks: &[TaskId]) -> Vec<Sight> {
         let mut sights = Vec::with_capacity(tasks.len());
         for batch in tasks.chunks(BATCH) {

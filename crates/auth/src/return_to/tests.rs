@@ -172,12 +172,17 @@ fn piece() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// Class 5: wherever the result is sent from, a browser stays on that host, and so does whoever decodes it once more.
+    /// Class 5: wherever the result is sent from, a browser stays on that host, and so does whoever decodes it once
+    /// more.
     #[test]
     fn a_redirect_never_leaves_the_host(pieces in prop::collection::vec(piece(), 0..10)) {
         let asked = pieces.concat();
         let led = led(&asked);
-        for base in ["https://gw.example.com/_gateway/login?x", "https://console.example.com:8443/deep/path", "http://gw.internal:8080/"] {
+        for base in [
+            "https://gw.example.com/_gateway/login?x",
+            "https://console.example.com:8443/deep/path",
+            "http://gw.internal:8080/",
+        ] {
             let base = Url::parse(base).unwrap();
             let target = base.join(&led).unwrap();
             prop_assert_eq!(target.origin(), base.origin(), "{} led to {}", asked, led);

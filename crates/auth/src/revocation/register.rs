@@ -15,14 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{DOCUMENT, Revocations};
 
-/// The store is read at least this often, so that another replica's revocation counts within 5 s even if the store tells of no
-/// change.
+/// The store is read at least this often, so that another replica's revocation counts within 5 s even if the store
+/// tells of no change.
 const PERIOD: Duration = Duration::from_secs(2);
 /// How often one tries again at once when another replica wrote in between.
 const ATTEMPTS: usize = 5;
 
-/// Revokes, and tells everybody. Here it counts at once, whether the store works or not; what could not be stored is stored as
-/// soon as possible.
+/// Revokes, and tells everybody. Here it counts at once, whether the store works or not; what could not be stored is
+/// stored as soon as possible.
 #[derive(Clone)]
 pub struct Register(Arc<Inner>);
 

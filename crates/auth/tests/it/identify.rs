@@ -168,7 +168,8 @@ async fn both_cookies_of_one_user_live_together() {
     );
 }
 
-/// Class 8: what a sibling host or an application's page sets beside our cookie neither takes its place nor keeps anybody out.
+/// Class 8: what a sibling host or an application's page sets beside our cookie neither takes its place nor keeps
+/// anybody out.
 #[tokio::test]
 async fn a_tossed_cookie_is_no_identity_and_no_loop() {
     let world = World::new().await;

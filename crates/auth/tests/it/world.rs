@@ -1,4 +1,5 @@
-//! A small world: a ClearML server that says what it is told to, a store, a clock, and everything of this crate wired together.
+//! A small world: a ClearML server that says what it is told to, a store, a clock, and everything of this crate wired
+//! together.
 
 use std::{
     collections::{HashMap, HashSet},
