@@ -219,7 +219,9 @@ pub async fn compose(config: Config, options: Options) -> anyhow::Result<Gateway
         log,
         audit: audit.clone(),
         audit_lines,
+        access: Arc::default(),
     };
+    let access = lost.access.clone();
     let metrics = {
         let inside = inside.clone();
         Arc::new(Metrics::new(config.http.threads, move || readings::of(&inside, &lost)))
@@ -228,6 +230,7 @@ pub async fn compose(config: Config, options: Options) -> anyhow::Result<Gateway
         metrics.tally(),
         listening::destination(&config.log.access_log).as_ref(),
     )?);
+    access.get_or_init(|| access_log.clone());
     let operations_addresses = operations.addresses();
     supervisor.control("operations", run(operations.run(metrics, readiness, stop.clone())));
     supervisor.control("control socket", run(control.run(inside.clone(), stop.clone())));

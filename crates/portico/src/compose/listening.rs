@@ -30,6 +30,7 @@ pub(super) fn settings(config: &Config) -> Settings {
     };
     settings.limits = Limits {
         connections: config.http.connections,
+        connections_per_address: config.http.connections_per_address,
         header_bytes: config.http.header_limit,
         ..Limits::default()
     };

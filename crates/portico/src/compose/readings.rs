@@ -1,6 +1,9 @@
 //! From the gateway's live values to the readings that its metrics show.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use portico_clearml::KeyState;
 use portico_core::{
@@ -10,7 +13,7 @@ use portico_core::{
 
 use crate::{
     inside::Inside,
-    telemetry::{lines::Lines, metrics::Readings},
+    telemetry::{access_log::AccessLog, lines::Lines, metrics::Readings},
 };
 
 /// Who counts lost lines.
@@ -18,6 +21,8 @@ pub(super) struct Lost {
     pub(super) log: Option<Lines<Vec<u8>>>,
     pub(super) audit: AuditLog,
     pub(super) audit_lines: Option<Lines<AuditEvent>>,
+    /// Set once the access log is started: it counts into the same metrics that show what it lost.
+    pub(super) access: Arc<OnceLock<Arc<AccessLog>>>,
 }
 
 /// The gateway's state now.
@@ -49,6 +54,7 @@ pub(super) fn of(inside: &Inside, lost: &Lost) -> Readings {
         identities,
         sights,
         lost: BTreeMap::from([
+            ("access", lost.access.get().map_or(0, |access| access.dropped())),
             ("log", lost.log.as_ref().map_or(0, Lines::dropped)),
             (
                 "audit",
