@@ -102,6 +102,10 @@ async fn who_is_logged_in_at_clearml_is_handed_over_without_a_form() {
         clearml_token("alice").reveal(),
     );
 
+    // A cookie that is no good any more does not take the new one with it.
+    let name = format!("__Host-portico-session-{}", world.state.site.mark());
+    browser.set_cookie("console.example.com", &name, "v1.old.nonsense");
+
     assert_eq!(browser.go(&world, &log_in_url()).await.location(), endpoint());
     assert!(
         browser
