@@ -117,6 +117,10 @@ pub(crate) async fn answer(thread: &Rc<DataThread>, visitor: &Visitor, request: 
     };
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id.header());
+    // Whoever may keep the answer of a public endpoint would keep the visitor's session with it.
+    if !cookies.is_empty() {
+        headers::cache::make_private(headers);
+    }
     for cookie in cookies {
         headers.append(SET_COOKIE, cookie);
     }

@@ -91,6 +91,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Bytes of a request's or an answer's headers.
     pub header_bytes: usize,
+    /// Bytes that a connection holds back at most, while its other side does not take them.
+    pub buffer_bytes: usize,
     /// Bytes of the body of a request to a page of Portico itself.
     pub page_body_bytes: usize,
     /// Idle connections kept for each thread and endpoint.
@@ -105,6 +107,7 @@ impl Default for Limits {
             connections: 20_000,
             connections_per_address: 1_000,
             header_bytes: 64 * 1024,
+            buffer_bytes: 128 * 1024,
             page_body_bytes: 64 * 1024,
             idle_per_endpoint: 32,
             waiting: 256,

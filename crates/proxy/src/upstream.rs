@@ -5,7 +5,7 @@ pub(crate) mod pool;
 pub(crate) mod prefix;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -57,10 +57,11 @@ impl Upstreams {
         }
     }
 
-    /// Forgets endpoints that are no longer there.
+    /// Forgets endpoints that are no longer there and that no thread has anything of.
     pub(crate) fn retain(&self, table: &RouteTable) {
-        let known: std::collections::HashSet<EndpointId> = table.endpoints().map(|endpoint| endpoint.id).collect();
-        self.lock().retain(|id, _| known.contains(id));
+        let known: HashSet<EndpointId> = table.endpoints().map(|endpoint| endpoint.id).collect();
+        self.lock()
+            .retain(|id, upstream| known.contains(id) || Arc::strong_count(upstream) > 1);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<EndpointId, Arc<Upstream>>> {

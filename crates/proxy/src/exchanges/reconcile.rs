@@ -38,10 +38,14 @@ impl Exchanges {
         let doors = &shared.doors;
         let mut tables = doors.table.clone();
         let mut is_live = true;
+        let mut seen: Option<Arc<RouteTable>> = None;
         loop {
             let table = doors.table.get();
-            shared.upstreams.retain(&table);
+            if !seen.is_some_and(|seen| Arc::ptr_eq(&seen, &table)) {
+                shared.upstreams.retain(&table);
+            }
             self.decide_again(doors, &table).await;
+            seen = Some(table);
             let changed = async {
                 if is_live && tables.changed().await.is_some() {
                     return true;

@@ -81,11 +81,11 @@ impl Turn {
         parts.version = Version::HTTP_11;
         let switching = parts.extensions.remove::<OnUpgrade>();
         let is_websocket = upgrade::is_websocket(&parts);
+        let sub_protocol = upgrade::our_sub_protocol(&parts.headers);
         strip_request(&mut parts.headers, &shared.names);
         let id = self.log.request_id.header();
-        let hop = shared
-            .forwarded
-            .apply(&mut parts.headers, self.log.client, &lane.prefix, &id);
+        let cut = (prefix == Prefix::Cut).then_some(&lane.prefix);
+        let hop = shared.forwarded.apply(&mut parts.headers, self.log.client, cut, &id);
         let host = parts.headers.get(HOST).cloned().unwrap_or(HeaderValue::from_static(""));
         let answered = match switching {
             Some(switching) if is_websocket && hop.is_upgrade => {
@@ -96,7 +96,7 @@ impl Turn {
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                     let tunnel = upgrade::switch(&mut response, switching, exchange).await?;
                     self.bound(&mut response, endpoint, &lane, &host);
-                    upgrade::confirm(response.headers_mut());
+                    upgrade::confirm(response.headers_mut(), sub_protocol);
                     return Ok(Outcome::Switched(response.map(|_| ()), tunnel));
                 }
                 (response, taken)

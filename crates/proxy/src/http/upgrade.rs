@@ -8,7 +8,7 @@ use std::{
 
 use http::{
     HeaderMap, HeaderValue, Method, Response, Version,
-    header::{CONNECTION, UPGRADE},
+    header::{CONNECTION, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
     request::Parts,
 };
 use hyper::{
@@ -16,10 +16,14 @@ use hyper::{
     upgrade::{OnUpgrade, Upgraded},
 };
 use hyper_util::rt::TokioIo;
+use portico_auth::credentials::SUB_PROTOCOL;
 use portico_core::refusal::Refusal;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{headers::hop::has_token, log::Log};
+use super::{
+    headers::hop::{has_token, tokens},
+    log::Log,
+};
 use crate::{
     connection::Socket,
     exchanges::Exchange,
@@ -46,9 +50,20 @@ pub(super) fn ask(headers: &mut HeaderMap) {
     headers.insert(UPGRADE, WEBSOCKET);
 }
 
-/// Tells the visitor.
-pub(super) fn confirm(headers: &mut HeaderMap) {
+/// The sub-protocol by which the visitor brought a credential for us.
+pub(super) fn our_sub_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().flat_map(tokens);
+    let ours = offered.find(|offer| offer.starts_with(SUB_PROTOCOL))?;
+    HeaderValue::from_str(ours).ok()
+}
+
+/// Tells the visitor. A browser that offers sub-protocols gives up unless one is chosen; if the application, which never saw ours,
+/// chose none, it is ours.
+pub(super) fn confirm(headers: &mut HeaderMap, ours: Option<HeaderValue>) {
     ask(headers);
+    if let Some(ours) = ours {
+        headers.entry(SEC_WEBSOCKET_PROTOCOL).or_insert(ours);
+    }
 }
 
 /// A tunnel that begins once our 101 has been written.

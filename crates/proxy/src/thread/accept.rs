@@ -108,6 +108,14 @@ async fn connection(thread: Rc<DataThread>, socket: Socket, visitor: Rc<http::Vi
     let connection = http1::Builder::new()
         .preserve_header_case(true)
         .max_header_size(thread.shared.settings.limits.header_bytes)
+        .max_buf_size(
+            thread
+                .shared
+                .settings
+                .limits
+                .buffer_bytes
+                .max(2 * thread.shared.settings.limits.header_bytes),
+        )
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     let mut connection = pin!(connection);

@@ -104,6 +104,7 @@ pub(crate) async fn connect(
     let (sender, connection) = http1::Builder::new()
         .preserve_header_case(true)
         .max_header_size(settings.limits.header_bytes)
+        .max_buf_size(settings.limits.buffer_bytes.max(2 * settings.limits.header_bytes))
         .handshake(TokioIo::new(socket))
         .await
         .map_err(|_| Undialed::Unreachable)?;

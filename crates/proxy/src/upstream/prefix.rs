@@ -66,12 +66,19 @@ impl Upstream {
             return Ok(None);
         };
         self.accepts();
+        // It may still be loading, or something stands in for it until it has.
+        if root.status().is_server_error() {
+            return Ok(None);
+        }
         if !wants_prefix(&root, question, self.address) {
             return Ok(Some(Prefix::Cut));
         }
         let Some(full) = get(self.address, &format!("{}/", question.prefix), question).await? else {
             return Ok(None);
         };
+        if full.status().is_server_error() {
+            return Ok(None);
+        }
         let is_known = full.status() != StatusCode::NOT_FOUND;
         Ok(Some(if is_known { Prefix::Keep } else { Prefix::Cut }))
     }

@@ -1,9 +1,9 @@
 //! Class 23: what an application says about the whole origin is bounded to its prefix. Class 26: and what it says to caches.
 
-use portico_core::endpoint::Prefix;
+use portico_core::{access::Who, endpoint::Prefix};
 
 use crate::{
-    gateway::{Spec, gateway, path},
+    gateway::{Gateway, Spec, gateway, path},
     peers::behaves,
 };
 
@@ -100,4 +100,15 @@ async fn our_own_answers_are_never_kept() {
             .unwrap()
             .contains("default-src 'none'")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_renews_a_session_is_private_even_if_the_endpoint_is_public() {
+    let peer = behaves::says("Cache-Control: public, max-age=60\r\n").await;
+    let gateway = Gateway::start(&[Spec::at(peer.address)], Who::Public, |_| {}).await;
+    let (cookie, _) = gateway.session("alice");
+    gateway.clock.advance(std::time::Duration::from_hours(20));
+    let reply = gateway.get_with(&path("/"), &format!("Cookie: {cookie}\r\n")).await;
+    assert!(reply.header("set-cookie").unwrap().contains("portico-session"));
+    assert_eq!(reply.header("cache-control").as_deref(), Some("max-age=60, private"));
 }

@@ -110,6 +110,24 @@ async fn the_application_is_asked_once_for_many_visitors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_decided_while_the_application_is_loading() {
+    let loading = || b"HTTP/1.1 503 Loading\r\nContent-Length: 0\r\n\r\n".to_vec();
+    assert_eq!(asked(loading(), not_found()).await, ("/x?y".to_owned(), Prefix::Auto));
+    assert_eq!(asked(not_found(), loading()).await, ("/x?y".to_owned(), Prefix::Auto));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_an_application_whose_prefix_was_cut_is_told_it() {
+    for (prefix, is_told) in [(Prefix::Keep, false), (Prefix::Cut, true)] {
+        let peer = answers(|head| ok("", head)).await;
+        let mut spec = Spec::at(peer.address);
+        spec.prefix = prefix;
+        let seen = gateway(&[spec]).await.get(&path("/x")).await.body;
+        assert_eq!(seen.contains("x-forwarded-prefix"), is_told, "{seen}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_choice_needs_no_questions() {
     for (prefix, expected) in [(Prefix::Keep, path("/x")), (Prefix::Cut, "/x".to_owned())] {
         let peer = answers(|head| ok("", head.split(' ').nth(1).unwrap())).await;

@@ -100,6 +100,23 @@ async fn no_credential_arrives_with_a_handshake() {
     );
 }
 
+/// A browser can send no header with a WebSocket, but it can offer sub-protocols, of which one must be chosen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_may_come_as_a_sub_protocol() {
+    let peer = behaves::chats().await;
+    let gateway = gateway(&[Spec::at(peer.address)]).await;
+    let ours = format!("portico.bearer.{}", token("alice"));
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let offer = [
+        ("sec-websocket-protocol", ours.clone()),
+        ("origin", "http://elsewhere.test".to_owned()),
+    ];
+    let (_socket, response) = client_async(handshake(&path("/"), &offer), stream).await.unwrap();
+    assert_eq!(response.headers()["sec-websocket-protocol"], *ours);
+    let seen = eventually("the handshake", || peer.seen.requests().pop()).await;
+    assert!(!seen.contains("portico") && !seen.contains(&token("alice")), "{seen}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_gets_no_tunnel_and_no_redirect() {
     let peer = behaves::chats().await;

@@ -73,7 +73,16 @@ impl Forwarded {
     }
 
     /// Removes what only a proxy may say and what belongs to the visitor's connection, and says it anew.
-    pub(crate) fn apply(&self, headers: &mut HeaderMap, client: IpAddr, prefix: &HeaderValue, id: &HeaderValue) -> Hop {
+    ///
+    /// `prefix`: what was cut from the path. Frameworks put it before the addresses that they make, so an application that got the
+    /// whole path must not be told it.
+    pub(crate) fn apply(
+        &self,
+        headers: &mut HeaderMap,
+        client: IpAddr,
+        prefix: Option<&HeaderValue>,
+        id: &HeaderValue,
+    ) -> Hop {
         let hop = hop::strip(headers);
         strip_trusted(headers);
         headers.remove(EXPECT);
@@ -81,7 +90,9 @@ impl Forwarded {
         headers.insert(FORWARDED_PROTO, self.proto.clone());
         headers.insert(FORWARDED_HOST, self.host.clone());
         headers.insert(FORWARDED_PORT, self.port.clone());
-        headers.insert(FORWARDED_PREFIX, prefix.clone());
+        if let Some(prefix) = prefix {
+            headers.insert(FORWARDED_PREFIX, prefix.clone());
+        }
         headers.insert(REQUEST_ID, id.clone());
         if hop.takes_trailers {
             headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -141,7 +152,7 @@ mod tests {
     fn applied(mut headers: HeaderMap) -> HeaderMap {
         let client = "::ffff:192.0.2.1".parse().expect("an address");
         let prefix = HeaderValue::from_static("/service/x");
-        forwarded().apply(&mut headers, client, &prefix, &HeaderValue::from_static("id"));
+        forwarded().apply(&mut headers, client, Some(&prefix), &HeaderValue::from_static("id"));
         headers
     }
 
