@@ -1,5 +1,6 @@
 //! `cargo xtask check`: everything that can be said about the project without running it.
 
+mod defenses;
 mod sizes;
 mod strangers;
 pub(crate) mod tree;
@@ -30,6 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let _ = steps.inspect("file sizes", sizes::inspect);
     let _ = steps.inspect("strange names", strangers::inspect);
     let _ = steps.inspect("commands in the documentation", commands::inspect);
+    let _ = steps.inspect("tests of defenses", defenses::inspect);
     if !arguments.quick {
         let _ = imports(&mut steps);
         let _ = steps.inspect("crates in what is shipped", shipped);
