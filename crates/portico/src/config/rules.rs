@@ -244,8 +244,10 @@ fn listeners(config: &Config, read: &mut Reader) {
 }
 
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() != 0 && one.port() == other.port() && (is_any || one.ip() == other.ip())
+    // `[::]` takes IPv4 as well, where the system is as it comes.
+    let covers = |wide: IpAddr, narrow: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
+    let (port, one, other) = (one.port() == other.port() && one.port() != 0, one.ip(), other.ip());
+    port && (one == other || covers(one, other) || covers(other, one))
 }
 
 fn networks(config: &Config, read: &mut Reader) {

@@ -200,7 +200,10 @@ fn the_flag_of_the_container_comes_before_that_of_the_compose_file() {
 fn a_url_whose_port_is_not_listened_on_is_noticed() {
     let forgotten = good(&[("ROUTER_URL", "http://10.0.0.1:8010")]);
     assert!(notices(&forgotten).contains("ROUTER_URL: names port 8010, but http.listen has 8080"));
-    let right = good(&[("ROUTER_URL", "http://10.0.0.1:8010"), ("ROUTER__WEBSERVER__SERVER_PORT", "8010")]);
+    let right = good(&[
+        ("ROUTER_URL", "http://10.0.0.1:8010"),
+        ("ROUTER__WEBSERVER__SERVER_PORT", "8010"),
+    ]);
     assert!(!notices(&right).contains("names port"));
 }
 
@@ -251,6 +254,8 @@ fn two_listeners_on_one_port_are_a_mistake() {
         told.contains("127.0.0.1:8080 is taken already by http.listen (0.0.0.0:8080)"),
         "{told}"
     );
+    assert!(only_mistake(&[("PORTICO__OPERATIONS__LISTEN", "[::]:8080")]).contains("taken already"));
+    good(&[("PORTICO__OPERATIONS__LISTEN", "[::1]:8080")]);
     good(&[
         ("PORTICO__HTTP__LISTEN", "127.0.0.1:0"),
         ("PORTICO__OPERATIONS__LISTEN", "127.0.0.1:0"),

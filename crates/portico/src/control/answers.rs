@@ -31,7 +31,9 @@ impl Answers for Inside {
                     self.log_in
                         .log_out_user(&UserId::new(user.as_str()), "revoked_by_operator")
                         .await;
-                    let text = format!("all sessions of {user} have ended; open exchanges are cut within 5 seconds\n");
+                    let text = format!(
+                        "no session of {user} from before now counts any longer; open exchanges are cut within 5 seconds\n"
+                    );
                     Ok(Reply {
                         is_good: true,
                         report: json!({"revoked_user": user}),

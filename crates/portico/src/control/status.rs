@@ -157,10 +157,15 @@ impl Status {
             ),
         );
         if !publish.contested.is_empty() {
-            let places = publish.contested.join(", ");
+            let some: Vec<&str> = publish.contested.iter().take(5).map(String::as_str).collect();
+            let more = match publish.contested.len() - some.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let places = some.join(", ");
             line(
                 "contested",
-                format!("{places}: somebody else keeps overwriting it; Portico has stopped writing it"),
+                format!("{places}{more}: somebody else keeps overwriting it; Portico has stopped writing it"),
             );
         }
         if let Some(error) = &publish.last_error {

@@ -46,18 +46,23 @@ pub struct Question {
 pub async fn explain(inside: &Inside, question: &Question) -> Result<Report, NotUnderstood> {
     let world = world(inside);
     let asked = read(&question.asked, &world.site)?;
-    let mut endpoints = Vec::new();
-    match asked {
-        Asked::Task(task) => {
-            for slug in slugs(&world, task) {
-                endpoints.push(endpoint(inside, &world, question, task, slug.as_deref()).await);
-            }
+    let wanted = match asked {
+        Asked::Task(task) => slugs(&world, task).into_iter().map(|slug| (task, slug)).collect(),
+        Asked::Endpoint { task, slug } => vec![(task, slug)],
+        elsewhere => {
+            let told = not_an_endpoint(&elsewhere, &world.site);
+            return Ok(Report {
+                asked: question.asked.trim().to_owned(),
+                endpoints: vec![EndpointReport::of(None, told)],
+            });
         }
-        Asked::Endpoint { task, slug } => {
-            endpoints.push(endpoint(inside, &world, question, task, slug.as_deref()).await);
-        }
-        elsewhere => endpoints.push(EndpointReport::of(None, not_an_endpoint(&elsewhere, &world.site))),
-    }
+    };
+    let visitor = visitor(inside, question).await;
+    // Together: each port is given its time to answer.
+    let reports = wanted
+        .iter()
+        .map(|(task, slug)| endpoint(inside, &world, &visitor, *task, slug.as_deref()));
+    let endpoints = futures_util::future::join_all(reports).await;
     Ok(Report {
         asked: question.asked.trim().to_owned(),
         endpoints,
@@ -98,18 +103,22 @@ fn slugs(world: &World, task: TaskId) -> Vec<Option<String>> {
 async fn endpoint(
     inside: &Inside,
     world: &World,
-    question: &Question,
+    visitor: &Visitor,
     task: TaskId,
     slug: Option<&str>,
 ) -> EndpointReport {
     let resolved = world.table.at(task, slug);
-    let visitor = visitor(inside, question).await;
-    let sight = sight(inside, &visitor, &resolved, task).await;
+    let sight = sight(inside, visitor, &resolved, task).await;
     let port = match &resolved {
         Resolved::Endpoint(endpoint) => Some(port(inside, endpoint).await),
         _ => None,
     };
-    let told = tell(world, &resolved, &Findings { visitor, sight, port });
+    let findings = Findings {
+        visitor: visitor.clone(),
+        sight,
+        port,
+    };
+    let told = tell(world, &resolved, &findings);
     let slug = slug.and_then(Slug::parse);
     EndpointReport::of(Some(world.site.endpoint_url(task, slug.as_ref())), told)
 }

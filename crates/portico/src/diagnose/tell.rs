@@ -99,11 +99,9 @@ fn visitor(told: &mut Explanation, resolved: &Resolved<'_>, visitor: &Visitor) -
             let found =
                 format!("{text:?} is no user of this gateway's company: another company's, or a typing mistake");
             told.fail("visitor", &Refusal::NotFound);
-            say(
-                told,
-                found,
-                "ClearML shows its tasks to users of their own company only.",
-            );
+            let remedy = "ClearML shows tasks to users of their own company only. Users go by the id or the name that ClearML shows, \
+                          not by the name with which they log in.";
+            say(told, found, remedy);
             Principal::Nobody
         }
         Visitor::Ambiguous(text, ids) => {

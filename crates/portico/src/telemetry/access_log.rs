@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Records that may wait to be written.
-const QUEUE: usize = 16 * 1024;
+const QUEUE: usize = 8 * 1024;
 /// The version of the format; grows when a field changes its meaning.
 pub const SCHEMA: u32 = 1;
 

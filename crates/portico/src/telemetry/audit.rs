@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::lines::{Destination, Lines};
 
 /// Events that may wait to be written.
-const QUEUE: usize = 16 * 1024;
+const QUEUE: usize = 2 * 1024;
 
 /// Takes events from the audit log of core to where they are kept.
 #[derive(Debug)]

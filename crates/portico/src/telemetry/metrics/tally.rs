@@ -147,6 +147,9 @@ impl Words {
 
 /// One counter of a family.
 pub(super) fn counter(encoder: &mut MetricEncoder<'_>, labels: &[(&str, &str)], count: u64) -> fmt::Result {
+    if labels.is_empty() {
+        return encoder.encode_counter(&count, None::<&Exemplar<NoLabelSet, u64>>);
+    }
     encoder
         .encode_family(&labels)?
         .encode_counter(&count, None::<&Exemplar<NoLabelSet, u64>>)
