@@ -34,11 +34,7 @@ fn own_path<'a>(asked: &'a str, site: &Site) -> Option<&'a str> {
             && site.extra_hosts.iter().any(|host| authority.eq_ignore_ascii_case(host))
     };
     let is_ours = is_origin(&site.router) || site.console.as_ref().is_some_and(is_origin) || is_extra();
-    match path {
-        _ if !is_ours => None,
-        "" => Some("/"),
-        path => path.starts_with('/').then_some(path),
-    }
+    (is_ours && path.starts_with('/')).then_some(path)
 }
 
 fn is_safe(target: &str) -> bool {
