@@ -35,6 +35,14 @@ pub(super) fn serve(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     };
     runtime()?.block_on(async {
         let gateway = compose(loaded.config, options).await?;
+        let (http, console, operations) = (&gateway.http, &gateway.console, &gateway.operations);
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            ?http,
+            ?console,
+            ?operations,
+            "the gateway has its addresses"
+        );
         gateway.run(asked_by_signal()?).await
     })?;
     Ok(ExitCode::SUCCESS)
