@@ -4,7 +4,6 @@ mod cut;
 mod reconcile;
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -126,10 +125,36 @@ pub struct Exchanges {
 #[derive(Debug, Default)]
 struct Shard(Mutex<Open>);
 
+/// Exchanges by place; places are used again.
 #[derive(Debug, Default)]
 struct Open {
-    exchanges: HashMap<u64, Arc<Exchange>>,
-    next: u64,
+    places: Vec<Option<Arc<Exchange>>>,
+    free: Vec<usize>,
+}
+
+impl Open {
+    fn all(&self) -> impl Iterator<Item = &Arc<Exchange>> {
+        self.places.iter().flatten()
+    }
+
+    fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    fn enter(&mut self, exchange: Arc<Exchange>) -> usize {
+        let at = self.free.pop().unwrap_or(self.places.len());
+        match self.places.get_mut(at) {
+            Some(place) => *place = Some(exchange),
+            None => self.places.push(Some(exchange)),
+        }
+        at
+    }
+
+    fn leave(&mut self, at: usize) {
+        if self.places.get_mut(at).and_then(Option::take).is_some() {
+            self.free.push(at);
+        }
+    }
 }
 
 impl Exchanges {
@@ -141,13 +166,13 @@ impl Exchanges {
 
     /// All that are open now, in no order.
     pub fn snapshot(&self) -> Vec<Arc<Exchange>> {
-        let open = |shard: &Shard| -> Vec<_> { shard.lock().exchanges.values().cloned().collect() };
+        let open = |shard: &Shard| -> Vec<_> { shard.lock().all().cloned().collect() };
         self.shards.iter().flat_map(open).collect()
     }
 
     /// How many are open now.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().exchanges.len()).sum()
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
     /// True if none is open.
@@ -159,7 +184,7 @@ impl Exchanges {
     pub fn by_kind(&self) -> Vec<(Kind, usize)> {
         let mut counts = KINDS.map(|kind| (kind, 0));
         for shard in &self.shards {
-            for exchange in shard.lock().exchanges.values() {
+            for exchange in shard.lock().all() {
                 let kind = exchange.kind();
                 counts
                     .iter_mut()
@@ -173,23 +198,20 @@ impl Exchanges {
     pub(crate) fn of_thread(&self, thread: usize) -> Vec<Arc<Exchange>> {
         self.shards
             .get(thread)
-            .map(|shard| shard.lock().exchanges.values().cloned().collect())
+            .map(|shard| shard.lock().all().cloned().collect())
             .unwrap_or_default()
     }
 
     /// Enters an exchange; it is open until the result is dropped.
     pub(crate) fn open(self: &Arc<Self>, thread: usize, exchange: Arc<Exchange>) -> Opened {
-        let mut number = 0;
-        if let Some(shard) = self.shards.get(thread) {
-            let mut open = shard.lock();
-            number = open.next;
-            open.next += 1;
-            open.exchanges.insert(number, exchange.clone());
-        }
+        let place = self
+            .shards
+            .get(thread)
+            .map_or(0, |shard| shard.lock().enter(exchange.clone()));
         Opened {
             all: self.clone(),
             thread,
-            number,
+            place,
             exchange,
         }
     }
@@ -207,14 +229,14 @@ impl Shard {
 pub(crate) struct Opened {
     all: Arc<Exchanges>,
     thread: usize,
-    number: u64,
+    place: usize,
     pub(crate) exchange: Arc<Exchange>,
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
         if let Some(shard) = self.all.shards.get(self.thread) {
-            shard.lock().exchanges.remove(&self.number);
+            shard.lock().leave(self.place);
         }
     }
 }

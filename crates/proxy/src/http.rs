@@ -26,7 +26,7 @@ use portico_core::{refusal::Refusal, routes::locate};
 
 use self::{
     body::{Answer, Download},
-    headers::request::REQUEST_ID,
+    headers::request::{REQUEST_ID, address},
     log::Log,
     respond::Form,
     upgrade::Tunnel,
@@ -41,12 +41,18 @@ const REFUSED_TIME: Duration = Duration::from_secs(5);
 pub(crate) struct Visitor {
     pub(crate) link: Arc<Link>,
     pub(crate) peer: IpAddr,
+    /// The same, as `X-Forwarded-For` has it.
+    pub(crate) forwarded: HeaderValue,
 }
 
 /// One request's way.
 struct Turn {
     thread: Rc<DataThread>,
     log: Log,
+    /// The visitor's address, as `X-Forwarded-For` has it.
+    client: HeaderValue,
+    /// The request's id, as `X-Request-Id` has it.
+    id: HeaderValue,
     /// Go into the answer, whatever it is.
     cookies: Vec<HeaderValue>,
     body: Option<Incoming>,
@@ -69,13 +75,20 @@ pub(crate) async fn answer(thread: &Rc<DataThread>, visitor: &Visitor, request: 
     let client = client_address(visitor.peer, &parts.headers, trusted);
     let form = Form::of(&parts);
     let expects = parts.headers.contains_key(EXPECT);
+    let log = Log::new(thread, &visitor.link, &parts.method, parts.uri.path(), client);
+    let request_id = log.request_id;
     let mut turn = Turn {
         thread: thread.clone(),
-        log: Log::new(thread, &visitor.link, &parts.method, parts.uri.path(), client),
+        client: if client == visitor.peer {
+            visitor.forwarded.clone()
+        } else {
+            address(client)
+        },
+        id: request_id.header(),
+        log,
         cookies: Vec::new(),
         body: Some(body),
     };
-    let request_id = turn.log.request_id;
     let outcome = match turn.run(parts).await {
         Ok(outcome) => outcome,
         Err(refusal) => {
@@ -89,7 +102,11 @@ pub(crate) async fn answer(thread: &Rc<DataThread>, visitor: &Visitor, request: 
         }
     };
     let Turn {
-        mut log, cookies, body, ..
+        mut log,
+        id,
+        cookies,
+        body,
+        ..
     } = turn;
     if let Some(body) = body
         && !body.is_end_stream()
@@ -116,7 +133,7 @@ pub(crate) async fn answer(thread: &Rc<DataThread>, visitor: &Visitor, request: 
         }
     };
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, request_id.header());
+    headers.insert(REQUEST_ID, id);
     // Whoever may keep the answer of a public endpoint would keep the visitor's session with it.
     if !cookies.is_empty() {
         headers::cache::make_private(headers);
@@ -163,7 +180,8 @@ impl Turn {
         }
         path::check(parts.uri.path())?;
         if pages::are_at(parts.uri.path()) {
-            return self.page(parts).await.map(Outcome::Own);
+            // Boxed, as all that is rare: the memory of each connection is as large as what it may have to wait for.
+            return Box::pin(self.page(parts)).await.map(Outcome::Own);
         }
         let entry = match self.enter(&parts).await {
             Err(Refusal::LogInRequired) if respond::is_navigation(&parts) => {

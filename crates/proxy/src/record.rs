@@ -109,13 +109,26 @@ impl RequestId {
     }
 
     pub(crate) fn header(self) -> HeaderValue {
-        HeaderValue::from_str(&self.to_string()).unwrap_or(HeaderValue::from_static("invalid"))
+        HeaderValue::from_bytes(&self.hex()).unwrap_or(HeaderValue::from_static("invalid"))
     }
+
+    /// Written out by hand, since it is done for every request.
+    fn hex(self) -> [u8; 32] {
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
+        }
+        text
+    }
+}
+
+fn digit(half: u8) -> u8 {
+    if half < 10 { b'0' + half } else { b'a' + half - 10 }
 }
 
 impl fmt::Display for RequestId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{:032x}", self.0)
+        out.write_str(std::str::from_utf8(&self.hex()).unwrap_or_default())
     }
 }
 
@@ -163,7 +176,10 @@ mod tests {
         let mut ids = RequestIds::default();
         let (one, two) = (ids.next(), ids.next());
         assert_ne!(one, two);
-        assert_eq!(one.to_string().len(), 32);
+        assert_eq!(
+            RequestId::new(0x0123_4567_89ab_cdef).to_string(),
+            "00000000000000000123456789abcdef"
+        );
     }
 
     #[test]

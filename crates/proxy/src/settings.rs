@@ -109,7 +109,7 @@ impl Default for Limits {
             header_bytes: 64 * 1024,
             buffer_bytes: 128 * 1024,
             page_body_bytes: 64 * 1024,
-            idle_per_endpoint: 32,
+            idle_per_endpoint: 128,
             waiting: 256,
         }
     }

@@ -78,7 +78,7 @@ impl Turn {
             let resolved = table.resolve(path);
             if may_wait && matches!(resolved, Resolved::Nothing(_)) {
                 may_wait = false;
-                if let Some(newer) = appearance(shared, path).await {
+                if let Some(newer) = Box::pin(appearance(shared, path)).await {
                     table = newer;
                 }
                 continue;
@@ -95,7 +95,7 @@ impl Turn {
                 }
                 (Decision::AskSight, _, _) => return Err(Refusal::Internal),
                 (Decision::Refuse(Refusal::NotFound), _, Some(_)) if may_wait => {
-                    disappointment(shared).await;
+                    Box::pin(disappointment(shared)).await;
                     return Err(Refusal::NotFound);
                 }
                 (Decision::Refuse(refusal), _, _) => return Err(refusal),

@@ -83,9 +83,10 @@ impl Turn {
         let is_websocket = upgrade::is_websocket(&parts);
         let sub_protocol = upgrade::our_sub_protocol(&parts.headers);
         strip_request(&mut parts.headers, &shared.names);
-        let id = self.log.request_id.header();
         let cut = (prefix == Prefix::Cut).then_some(&lane.prefix);
-        let hop = shared.forwarded.apply(&mut parts.headers, self.log.client, cut, &id);
+        let hop = shared
+            .forwarded
+            .apply(&mut parts.headers, self.client.clone(), cut, &self.id);
         let host = parts.headers.get(HOST).cloned().unwrap_or(HeaderValue::from_static(""));
         let answered = match switching {
             Some(switching) if is_websocket && hop.is_upgrade => {
@@ -146,7 +147,7 @@ impl Turn {
             connect: settings.timeouts.connect,
             answer: settings.timeouts.prefix_probe,
         };
-        lane.upstream.find_prefix(&question).await
+        Box::pin(lane.upstream.find_prefix(&question)).await
     }
 
     /// Sends over a connection at hand, or over a new one if there is none or it turns out to have been closed.
@@ -197,7 +198,8 @@ impl Turn {
             .dialled
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let settings = &self.thread.shared.settings;
-        let sender = pool::connect(lane.upstream.address, settings, &self.thread.others).await?;
+        let connecting = pool::connect(lane.upstream.address, settings, &self.thread.others);
+        let sender = Box::pin(connecting).await?;
         lane.upstream.accepts();
         self.log.connect = Some(began.elapsed());
         Ok(Taken {

@@ -8,6 +8,7 @@ use http::{
         WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
     request::Parts,
+    uri::PathAndQuery,
 };
 use portico_core::{
     page::{self, Context},
@@ -20,17 +21,15 @@ use crate::record::RequestId;
 /// The form that the visitor understands.
 pub(super) struct Form {
     is_html: bool,
-    /// Kept for the page that names the right address.
-    target: String,
+    /// What was asked for, for the page that names the right address.
+    target: Option<PathAndQuery>,
 }
 
 impl Form {
     pub(super) fn of(parts: &Parts) -> Self {
-        let is_html = accepts_html(parts);
-        let target = parts.uri.path_and_query().map(http::uri::PathAndQuery::as_str);
         Self {
-            is_html,
-            target: target.filter(|_| is_html).unwrap_or("/").to_owned(),
+            is_html: accepts_html(parts),
+            target: parts.uri.path_and_query().cloned(),
         }
     }
 }
@@ -57,7 +56,10 @@ pub(super) fn refusal(refusal: &Refusal, form: &Form, request_id: RequestId, sit
             Some(console) => format!("{console}/"),
             None => format!("{}/", site.router),
         }),
-        right_url: (*refusal == Refusal::UnknownHost).then(|| format!("{}{}", site.router, form.target)),
+        right_url: (*refusal == Refusal::UnknownHost).then(|| {
+            let target = form.target.as_ref().filter(|_| form.is_html);
+            format!("{}{}", site.router, target.map_or("/", PathAndQuery::as_str))
+        }),
     };
     let (text, mut headers) = if form.is_html {
         // The page has no form.
@@ -110,7 +112,7 @@ pub(super) fn with_slash(parts: &Parts) -> Response<Bytes> {
 }
 
 fn target(parts: &Parts) -> String {
-    percent(parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str))
+    percent(parts.uri.path_and_query().map_or("/", PathAndQuery::as_str))
 }
 
 fn redirect(status: StatusCode, location: &str) -> Response<Bytes> {

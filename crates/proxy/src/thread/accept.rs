@@ -93,7 +93,11 @@ fn take(thread: &Rc<DataThread>, stream: TcpStream, peer: IpAddr, permit: Option
     dial::prepare(&stream);
     let link = Arc::new(Link::default());
     let socket = Socket::new(stream, link.clone(), permit);
-    let visitor = Rc::new(http::Visitor { link, peer });
+    let visitor = Rc::new(http::Visitor {
+        link,
+        peer,
+        forwarded: http::headers::request::address(peer),
+    });
     thread
         .connections
         .spawn_local(connection(thread.clone(), socket, visitor));

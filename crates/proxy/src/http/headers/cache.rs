@@ -2,11 +2,13 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::CACHE_CONTROL};
 
-const FOR_SHARED_CACHES: [HeaderName; 4] = [
+const FOR_SHARED_CACHES: [HeaderName; 5] = [
     HeaderName::from_static("cdn-cache-control"),
     HeaderName::from_static("cloudflare-cdn-cache-control"),
     HeaderName::from_static("surrogate-control"),
     HeaderName::from_static("surrogate-key"),
+    // nginx heeds it before `Cache-Control` (observed with nginx 1.22).
+    HeaderName::from_static("x-accel-expires"),
 ];
 
 /// Takes shared caches out: no `public`, no `s-maxage`, but `private`.
@@ -71,6 +73,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("cdn-cache-control", HeaderValue::from_static("max-age=60"));
             headers.insert("surrogate-control", HeaderValue::from_static("max-age=60"));
+            headers.insert("x-accel-expires", HeaderValue::from_static("60"));
             if let Some(given) = given {
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static(given));
             }

@@ -79,14 +79,14 @@ impl Forwarded {
     pub(crate) fn apply(
         &self,
         headers: &mut HeaderMap,
-        client: IpAddr,
+        client: HeaderValue,
         prefix: Option<&HeaderValue>,
         id: &HeaderValue,
     ) -> Hop {
         let hop = hop::strip(headers);
         strip_trusted(headers);
         headers.remove(EXPECT);
-        headers.insert(FORWARDED_FOR, address(client));
+        headers.insert(FORWARDED_FOR, client);
         headers.insert(FORWARDED_PROTO, self.proto.clone());
         headers.insert(FORWARDED_HOST, self.host.clone());
         headers.insert(FORWARDED_PORT, self.port.clone());
@@ -129,7 +129,8 @@ fn is_prefix(known: &str, name: &str) -> bool {
     name.len() >= known.len() && known.bytes().zip(dashed).all(|(known, byte)| known == byte)
 }
 
-fn address(client: IpAddr) -> HeaderValue {
+/// An address, as `X-Forwarded-For` has it.
+pub(crate) fn address(client: IpAddr) -> HeaderValue {
     HeaderValue::from_str(&client.to_canonical().to_string()).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
@@ -152,7 +153,12 @@ mod tests {
     fn applied(mut headers: HeaderMap) -> HeaderMap {
         let client = "::ffff:192.0.2.1".parse().expect("an address");
         let prefix = HeaderValue::from_static("/service/x");
-        forwarded().apply(&mut headers, client, Some(&prefix), &HeaderValue::from_static("id"));
+        forwarded().apply(
+            &mut headers,
+            address(client),
+            Some(&prefix),
+            &HeaderValue::from_static("id"),
+        );
         headers
     }
 

@@ -10,7 +10,7 @@ use super::{cache, hop, location::Place, set_cookie};
 const SERVICE_WORKER_ALLOWED: HeaderName = HeaderName::from_static("service-worker-allowed");
 
 /// What one application must not say about the origin that it shares.
-const OF_THE_ORIGIN: [HeaderName; 8] = [
+const OF_THE_ORIGIN: [HeaderName; 10] = [
     HeaderName::from_static("alt-svc"),
     HeaderName::from_static("clear-site-data"),
     HeaderName::from_static("nel"),
@@ -19,6 +19,9 @@ const OF_THE_ORIGIN: [HeaderName; 8] = [
     HeaderName::from_static("reporting-endpoints"),
     HeaderName::from_static("public-key-pins"),
     STRICT_TRANSPORT_SECURITY,
+    // Orders to a web server in front, which would answer with files of its own.
+    HeaderName::from_static("x-accel-redirect"),
+    HeaderName::from_static("x-sendfile"),
 ];
 
 /// Bounds an application's answer to its prefix and, unless everybody may have it, to its visitor. Our own cookies' names are
