@@ -146,6 +146,8 @@ mod tests {
     fn an_application_cannot_speak_for_the_whole_origin() {
         let headers = bounded(&[
             ("clear-site-data", "\"*\""),
+            ("x-accel-redirect", "/internal/secrets"),
+            ("x-sendfile", "/etc/passwd"),
             ("alt-svc", "h3=\":443\""),
             ("nel", "{}"),
             ("report-to", "{}"),
