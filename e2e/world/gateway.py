@@ -100,8 +100,11 @@ class Gateway:
         assert status is None or done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def published(self, task, suffix="", within=5):
-        """Waits until the endpoint's URL stands in the task; returns it."""
+    def published(self, task, suffix="", within=10):
+        """Waits until the endpoint's URL stands in the task; returns it.
+
+        While no task lives the gateway looks only every five seconds; tests that promise a time start from a task that lives.
+        """
 
         def endpoint():
             self.process.must_run()

@@ -10,6 +10,7 @@ from .wait import until
 
 _CONFIGURATION = """
 daemon off;
+user root;
 worker_processes 1;
 pid {directory}/nginx.pid;
 error_log stderr warn;
