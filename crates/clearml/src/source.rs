@@ -197,6 +197,7 @@ impl Source {
             is_busy: self.anything_runs || has_live,
             has_live,
             has_by_property: self.memory.has_by_property(),
+            reads_properties: self.settings.reads_properties,
             has_known: !self.memory.is_empty(),
             is_doubtful: self.doubt.is_some(),
             is_reading: self.running.is_some(),
@@ -239,11 +240,17 @@ impl Source {
                 Ok(())
             }
             Question::Workers => {
-                let workers = self.questions.workers().await?;
-                self.has_read.workers = true;
+                let workers = self.questions.workers().await;
                 let now = self.clock.now();
+                // A server that will not tell knows none: tasks must not wait for it.
+                let (workers, result) = match workers {
+                    Ok(workers) => (workers, Ok(())),
+                    Err(error) if error.is_refusal() => (Vec::new(), Err(error)),
+                    Err(error) => return Err(error),
+                };
+                self.has_read.workers = true;
                 self.memory.take_workers(workers, now);
-                Ok(())
+                result
             }
             Question::Queues => {
                 let now = self.clock.now();
@@ -349,6 +356,10 @@ impl Source {
 
     /// Remembers whether a question was answered.
     fn note(&mut self, question: Question, result: Result<(), CallError>, plan: &mut Plan) {
+        let result = match result {
+            Err(error) if error.is_refusal() && self.can_do_without(question, &error) => Ok(()),
+            result => result,
+        };
         let Err(error) = result else {
             self.failures = 0;
             if self.failing.remove(question.name()).is_some() && self.failing.is_empty() {
@@ -370,11 +381,33 @@ impl Source {
             detail: String::new(),
         });
         (failing.reason, failing.detail) = (reason, detail);
-        // Doubts are settled at the usual pace; a server that cannot be asked is left alone for a while.
-        if !matches!(error, CallError::Untrusted(_)) {
-            self.failures = self.failures.saturating_add(1);
-            plan.pause(Instant::now(), pause(self.failures));
+        // Doubts are settled at the usual pace, and so is one question that is refused; a server that cannot be asked is left
+        // alone for a while.
+        let concerns_server = !matches!(error, CallError::Untrusted(_)) && !error.is_refusal();
+        self.failures += u32::from(concerns_server);
+        plan.failed(
+            question,
+            Instant::now(),
+            if concerns_server {
+                pause(self.failures)
+            } else {
+                Duration::ZERO
+            },
+        );
+    }
+
+    /// True if a question that the server refuses, for good as it seems, is one without which tasks are still seen.
+    fn can_do_without(&mut self, question: Question, error: &CallError) -> bool {
+        if question != Question::ByProperty {
+            return false;
         }
+        let detail = bounded(&error.to_string());
+        tracing::warn!(
+            detail,
+            "tasks cannot ask by the property portico: the server refuses the question"
+        );
+        (self.settings.reads_properties, self.has_read.properties) = (false, true);
+        true
     }
 
     fn hand_on(&mut self, observation: &Publish<Observation>, health: &Publish<SourceHealth>) {

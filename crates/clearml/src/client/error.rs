@@ -83,6 +83,17 @@ impl CallError {
         )
     }
 
+    /// True if the server understood the call and says no to it, not to the credential.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                code: 400 | 402..=428,
+                ..
+            }
+        )
+    }
+
     /// True if the same call may succeed a moment later: the server is busy, restarts, or was not reached.
     pub(crate) fn is_passing(&self) -> bool {
         matches!(

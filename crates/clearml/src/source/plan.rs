@@ -57,6 +57,8 @@ pub(super) struct Situation {
     pub(super) has_live: bool,
     /// A known task that lives asks by property.
     pub(super) has_by_property: bool,
+    /// Tasks may ask by property.
+    pub(super) reads_properties: bool,
     /// Tasks are known, so that something could become of them.
     pub(super) has_known: bool,
     /// An answer lacked known tasks: it must be confirmed or refuted.
@@ -136,9 +138,12 @@ impl Plan {
         self.is_nudged = true;
     }
 
-    /// A question failed: no other one for a while.
-    pub(super) fn pause(&mut self, now: Instant, pause: Duration) {
+    /// A question failed: no other one for a while. A pass that broke off is as due as before.
+    pub(super) fn failed(&mut self, question: Question, now: Instant, pause: Duration) {
         self.paused_until = now + pause;
+        if question == Question::Running {
+            self.full = None;
+        }
     }
 
     /// What to do now. A question counts as asked.
@@ -207,7 +212,7 @@ impl Plan {
             ],
         };
         let mut turns = pattern.to_vec();
-        turns.retain(|question| self.settings.reads_properties || *question != Question::ByProperty);
+        turns.retain(|question| situation.reads_properties || *question != Question::ByProperty);
         if situation.is_reading {
             turns.push(Question::Running);
         }
@@ -278,6 +283,7 @@ mod tests {
         is_busy: true,
         has_live: true,
         has_by_property: false,
+        reads_properties: true,
         has_known: true,
         is_doubtful: false,
         is_reading: false,
@@ -370,6 +376,16 @@ mod tests {
                 "{question:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_full_read_that_failed_is_made_up_for_at_once() {
+        let start = Instant::now();
+        let mut plan = Plan::new(SourceSettings::default(), start);
+        assert_eq!(plan.next(start, &BUSY), Step::Ask(Question::Running));
+        plan.failed(Question::Running, start, Duration::ZERO);
+        let mut asked = (0..5).map(|_| plan.next(start, &BUSY));
+        assert!(asked.any(|step| step == Step::Ask(Question::Running)));
     }
 
     #[test]

@@ -18,7 +18,7 @@ const NAME_MAX: usize = 256;
 /// The longest published address that is kept, in bytes; ours are shorter.
 const URL_MAX: usize = 2048;
 
-/// The requests of a task, sorted by protocol and name. A runtime key wins over the property.
+/// The requests of a task, sorted by protocol and name. A runtime key's port and address win over the property's.
 pub(super) fn requests(runtime: Option<&Runtime>, property: Option<&str>) -> Vec<Request> {
     let mut requests: BTreeMap<(Protocol, Option<Arc<str>>), Request> = BTreeMap::new();
     for request in property.into_iter().flat_map(from_property) {
@@ -31,7 +31,12 @@ pub(super) fn requests(runtime: Option<&Runtime>, property: Option<&str>) -> Vec
     if let Some(runtime) = runtime {
         for protocol in [Protocol::Http, Protocol::Tcp] {
             for request in from_runtime(runtime, protocol) {
-                requests.insert((request.protocol, request.name.clone()), request);
+                let place = (request.protocol, request.name.clone());
+                let request = match requests.remove(&place) {
+                    Some(property) => with_options(request, &property.ask),
+                    None => request,
+                };
+                requests.insert(place, request);
             }
         }
     }
@@ -43,6 +48,17 @@ pub(super) fn requests(runtime: Option<&Runtime>, property: Option<&str>) -> Vec
         }
     }
     requests
+}
+
+/// A request by runtime keys, with what the property's entry of the same name says besides: a task may tighten its rule there.
+/// An entry that cannot be understood closes the endpoint, and its owner is told: it may have meant to tighten.
+fn with_options(mut request: Request, property: &Result<Ask, RequestFault>) -> Request {
+    match (&mut request.ask, property) {
+        (Ok(ask), Ok(options)) => (ask.prefix, ask.access) = (options.prefix, options.access.clone()),
+        (ask @ Ok(_), Err(fault)) => *ask = Err(fault.clone()),
+        (Err(_), _) => {}
+    }
+    request
 }
 
 fn from_property(text: &str) -> Vec<Request> {

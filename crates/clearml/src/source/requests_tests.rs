@@ -135,6 +135,27 @@ fn a_runtime_key_wins_over_the_property() {
 }
 
 #[test]
+fn a_property_tightens_what_the_sdk_asked() {
+    use portico_core::access::Who;
+    let runtime = runtime(json!({"_PORT": 8888, "_ADDRESS": "10.0.0.1"}));
+    let asked = requests(Some(&runtime), Some("http:1,access=owner,prefix=keep"));
+    let ask = asked[0].ask.as_ref().unwrap();
+    assert_eq!((asked[0].origin, ask.port), (RequestOrigin::Runtime, 8888));
+    assert_eq!((ask.access.clone(), ask.prefix), (Some(Who::Owner), Prefix::Keep));
+    assert_eq!(
+        ask.claimed.map(|address| address.to_string()).as_deref(),
+        Some("10.0.0.1")
+    );
+    let asked = requests(Some(&runtime), Some("http:8888,access=ownr"));
+    assert!(
+        matches!(asked[0].ask, Err(RequestFault::Notation(_))),
+        "a slip of the pen opens nothing"
+    );
+    let asked = requests(Some(&runtime), Some("ui=http:8888,access=owner"));
+    assert_eq!(asked[0].ask.as_ref().unwrap().access, None, "another endpoint's");
+}
+
+#[test]
 fn an_entry_given_twice_is_told_and_not_guessed() {
     let asked = requests(None, Some("http:1; http:2; =http:3"));
     assert_eq!(asked.len(), 1);

@@ -14,6 +14,8 @@ use portico_core::{
 };
 use portico_emulator::{Emulator, Faults, FeatureSet, Seed, Server};
 
+use crate::stub::Stub;
+
 /// A server and a client of it, with bob's key as the gateway's.
 pub(crate) struct Bench {
     pub(crate) server: Server,
@@ -46,6 +48,16 @@ impl Bench {
             keys,
             clock,
         }
+    }
+
+    /// The same server behind one that answers some calls by itself.
+    pub(crate) async fn behind(answer: fn(&str) -> Option<String>) -> (Self, Stub) {
+        let server = Server::start(Emulator::new(Seed::default(), FeatureSet::Advanced))
+            .await
+            .unwrap();
+        let stub = Stub::before(server.address(), answer).await;
+        let url = stub.url.clone();
+        (Self::at(server, |settings| settings.api_host = url), stub)
     }
 
     pub(crate) fn emulator(&self) -> &Emulator {

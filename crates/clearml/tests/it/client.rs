@@ -92,6 +92,22 @@ async fn an_answer_of_a_gigabyte_ends_early() {
 }
 
 #[tokio::test]
+async fn a_redirect_is_not_followed_but_told() {
+    let redirect = |_: &str| {
+        Some("HTTP/1.1 302 Found\r\nLocation: http://elsewhere.example.com/\r\nContent-Length: 0\r\n\r\n".to_owned())
+    };
+    let (bench, _stub) = Bench::behind(redirect).await;
+    let error = failure(&bench).await;
+    assert_eq!(error.reason(), "bad_answer");
+    assert!(
+        error
+            .to_string()
+            .contains("a redirect to \"http://elsewhere.example.com/\""),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_slow_server_is_given_up_in_time() {
     let bench = Bench::with(FeatureSet::Advanced, |settings| {
         settings.call_timeout = Duration::from_millis(200);

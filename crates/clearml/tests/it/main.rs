@@ -6,4 +6,6 @@ mod check;
 mod client;
 mod people;
 mod publisher;
+mod secrets;
 mod source;
+mod stub;

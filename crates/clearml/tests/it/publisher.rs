@@ -18,20 +18,21 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     bench::{Bench, eventually, settings, task_id},
     source::{Running, fast, run},
+    stub::no,
 };
 
 const ROUTER: &str = "https://gateway.example.com";
 
 /// A source, a table that follows it, and a publisher.
-struct Gateway {
-    source: Running,
+pub(crate) struct Gateway {
+    pub(crate) source: Running,
     table: Live<RouteTable>,
-    status: Live<PublisherStatus>,
+    pub(crate) status: Live<PublisherStatus>,
     _stops: tokio_util::sync::DropGuard,
     _tasks: JoinSet<()>,
 }
 
-fn quick() -> PublisherSettings {
+pub(crate) fn quick() -> PublisherSettings {
     PublisherSettings {
         tick: Duration::from_millis(10),
         first_write: Duration::ZERO,
@@ -41,7 +42,7 @@ fn quick() -> PublisherSettings {
     }
 }
 
-fn gateway(bench: &Bench, is_publishing: bool, settings: PublisherSettings) -> Gateway {
+pub(crate) fn gateway(bench: &Bench, is_publishing: bool, settings: PublisherSettings) -> Gateway {
     let source = run(bench, fast(), None);
     let policy = Arc::new(Policy {
         queues: Vec::new(),
@@ -124,7 +125,7 @@ async fn published(bench: &Bench, id: &str, key: &str, value: &str) {
 }
 
 /// Everything was written and seen.
-async fn settled(gateway: &Gateway) {
+pub(crate) async fn settled(gateway: &Gateway) {
     eventually("nothing pending", || {
         let status = gateway.status.get();
         (status.pending == 0 && status.writes > 0).then_some(())
@@ -385,6 +386,16 @@ async fn a_gateway_that_is_not_to_publish_writes_nothing() {
     })
     .await;
     assert_eq!(bench.emulator().task(&id), before);
+}
+
+#[tokio::test]
+async fn a_server_without_the_key_by_key_call_is_written_whole() {
+    let (bench, _stub) = Bench::behind(|call| (call == "tasks.edit_runtime").then(|| no(404, 0))).await;
+    let id = bench.emulator().create_task(unnamed());
+    let gateway = gateway(&bench, true, quick());
+    published(&bench, &id, "endpoint", &url(&id)).await;
+    settled(&gateway).await;
+    assert_eq!(bench.calls("tasks.edit"), 1);
 }
 
 #[tokio::test]

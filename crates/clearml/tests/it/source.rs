@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::bench::{Bench, eventually, key_of, task_id};
+use crate::{
+    bench::{Bench, eventually, key_of, task_id},
+    stub::no,
+};
 
 /// A running source, fast enough for tests.
 pub(crate) struct Running {
@@ -408,6 +411,18 @@ async fn an_empty_answer_is_not_believed_before_two_further_ones_agree() {
 }
 
 #[tokio::test]
+async fn a_server_that_refuses_questions_besides_still_shows_its_tasks() {
+    let (bench, _stub) = Bench::behind(|call| (call == "workers.get_all").then(|| no(403, 20))).await;
+    let id = asking(bench.emulator());
+    bench.emulator().set(&id, "last_worker", json!("node1:gpu0"));
+    let running = run(&bench, fast(), None);
+    running.sees("the task", &id, |_| true).await;
+    let failing = eventually("the refusal", || running.health.get().failing.clone()).await;
+    assert_eq!(failing.reason, "refused");
+    assert!(failing.detail.contains("workers.get_all"), "{}", failing.detail);
+}
+
+#[tokio::test]
 async fn a_rejected_key_is_told_as_such() {
     let bench = Bench::new().await;
     let good = key_of(bench.emulator(), "bob");
@@ -437,10 +452,17 @@ async fn a_source_that_starts_while_the_server_is_away_uses_what_was_saved() {
     });
     bench.emulator().delete_task(&gone);
     let saved = Saved::read(&document, bench.clock.now()).unwrap();
-    let running = run(&bench, fast(), Some(saved));
+    // The next full read must not wait for its hour.
+    let settings = SourceSettings {
+        full: Duration::from_hours(1),
+        ..fast()
+    };
+    let running = run(&bench, settings, Some(saved));
     eventually("failure", || running.health.get().failing.clone()).await;
     assert_eq!(running.observation.get().tasks().len(), 2);
+    let new = asking(bench.emulator());
     bench.faults(Faults::default());
+    running.sees("a new task", &new, |_| true).await;
     running.sees_no_more("what was deleted meanwhile", &gone).await;
     assert!(running.task(&id).is_some());
 }
