@@ -166,7 +166,7 @@ pub async fn compose(config: Config, options: Options) -> anyhow::Result<Gateway
     );
 
     // The pages.
-    let (publish_notes, notes) = live(Vec::new());
+    let (publish_notes, notes) = live(notes::of(site, &facts.get()));
     supervisor.control(
         "notes",
         run(notes::follow(

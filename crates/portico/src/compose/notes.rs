@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 
-/// Publishes the notes that hold, and logs each one when it appears, until `stop`.
+/// Publishes the notes that hold, and logs each one when it appears, until `stop`. What holds from the start is said with the
+/// configuration's own notices.
 pub(super) async fn follow(
     config: Arc<Config>,
     mut facts: Live<ServerFacts>,
@@ -39,7 +40,8 @@ pub(super) async fn follow(
     }
 }
 
-fn of(site: &Site, facts: &ServerFacts) -> Vec<String> {
+/// The notes that hold for what is known of the server.
+pub(super) fn of(site: &Site, facts: &ServerFacts) -> Vec<String> {
     let mut notes = Vec::new();
     if facts.has_passwords == Some(false) {
         notes.push(
