@@ -4,6 +4,8 @@
 mod bench;
 mod check;
 mod client;
+mod outage;
+mod pace;
 mod people;
 mod publisher;
 mod secrets;

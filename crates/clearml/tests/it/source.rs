@@ -4,20 +4,16 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use portico_clearml::{Saved, Source, SourceSettings};
 use portico_core::{
-    clock::Clock as _,
     endpoint::Protocol,
     live::{Live, Nudge, live},
     observe::{Observation, ObservedTask, RequestFault, SourceHealth, TaskStatus},
 };
-use portico_emulator::{Emulator, Faults, NewTask};
+use portico_emulator::{Emulator, NewTask};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    bench::{Bench, eventually, key_of, task_id},
-    stub::no,
-};
+use crate::bench::{Bench, eventually, task_id};
 
 /// A running source, fast enough for tests.
 pub(crate) struct Running {
@@ -70,11 +66,11 @@ impl Running {
         self.tasks.shutdown().await;
     }
 
-    async fn is_up(&self) {
+    pub(crate) async fn is_up(&self) {
         eventually("a complete observation", || self.health.get().observed).await;
     }
 
-    async fn sees_no_more(&self, what: &str, id: &str) {
+    pub(crate) async fn sees_no_more(&self, what: &str, id: &str) {
         eventually(what, || self.task(id).is_none().then_some(())).await;
     }
 }
@@ -83,7 +79,7 @@ fn address() -> SocketAddr {
     "10.1.2.3:7860".parse().unwrap()
 }
 
-fn asking(emulator: &Emulator) -> String {
+pub(crate) fn asking(emulator: &Emulator) -> String {
     emulator.create_task(NewTask::asking("alice", "a notebook", address()))
 }
 
@@ -316,261 +312,6 @@ async fn an_unchanged_task_stays_the_same_value() {
     let other = asking(bench.emulator());
     running.sees("the other", &other, |_| true).await;
     assert!(Arc::ptr_eq(&before, &running.task(&id).unwrap()));
-}
-
-#[tokio::test]
-async fn a_failing_server_leaves_the_last_observation_and_says_since_when() {
-    let bench = Bench::new().await;
-    let id = asking(bench.emulator());
-    let running = run(&bench, fast(), None);
-    running.sees("the task", &id, |_| true).await;
-    for (faults, reason) in [
-        (
-            Faults {
-                unreachable: true,
-                ..Faults::default()
-            },
-            "unreachable",
-        ),
-        (
-            Faults {
-                status: Some(500),
-                ..Faults::default()
-            },
-            "refused",
-        ),
-        (
-            Faults {
-                html: true,
-                ..Faults::default()
-            },
-            "bad_answer",
-        ),
-        (
-            Faults {
-                wrong_company: true,
-                ..Faults::default()
-            },
-            "untrusted",
-        ),
-    ] {
-        let started = bench.clock.now();
-        bench.faults(faults);
-        let failing = eventually(reason, || {
-            let failing = running.health.get().failing.clone()?;
-            (failing.reason == reason).then_some(failing)
-        })
-        .await;
-        assert!(failing.since >= started);
-        assert!(
-            running
-                .task(&id)
-                .is_some_and(|task| task.status == TaskStatus::InProgress),
-            "{reason}"
-        );
-        bench.faults(Faults::default());
-        eventually("recovery by itself", || {
-            running.health.get().failing.is_none().then_some(())
-        })
-        .await;
-        bench.clock.advance(Duration::from_mins(1));
-    }
-    assert!(running.task(&id).is_some());
-}
-
-#[tokio::test]
-async fn an_empty_answer_is_not_believed_before_two_further_ones_agree() {
-    let bench = Bench::new().await;
-    let ids: Vec<String> = (0..3).map(|_| asking(bench.emulator())).collect();
-    let running = run(
-        &bench,
-        SourceSettings {
-            busy: Duration::from_millis(300),
-            ..fast()
-        },
-        None,
-    );
-    running.sees("the tasks", &ids[2], |_| true).await;
-    bench.faults(Faults {
-        empty: true,
-        ..Faults::default()
-    });
-    let failing = eventually("doubt", || running.health.get().failing.clone()).await;
-    assert_eq!(failing.reason, "untrusted");
-    assert_eq!(running.observation.get().tasks().len(), 3, "one answer is not enough");
-    bench.faults(Faults::default());
-    eventually("the doubt's end", || {
-        running.health.get().failing.is_none().then_some(())
-    })
-    .await;
-    assert_eq!(running.observation.get().tasks().len(), 3);
-    for id in &ids {
-        bench.emulator().delete_task(id);
-    }
-    eventually("belief", || running.observation.get().tasks().is_empty().then_some(())).await;
-}
-
-#[tokio::test]
-async fn a_server_that_refuses_questions_besides_still_shows_its_tasks() {
-    let (bench, _stub) = Bench::behind(|call| (call == "workers.get_all").then(|| no(403, 20))).await;
-    let id = asking(bench.emulator());
-    bench.emulator().set(&id, "last_worker", json!("node1:gpu0"));
-    let running = run(&bench, fast(), None);
-    running.sees("the task", &id, |_| true).await;
-    let failing = eventually("the refusal", || running.health.get().failing.clone()).await;
-    assert_eq!(failing.reason, "refused");
-    assert!(failing.detail.contains("workers.get_all"), "{}", failing.detail);
-}
-
-#[tokio::test]
-async fn a_rejected_key_is_told_as_such() {
-    let bench = Bench::new().await;
-    let good = key_of(bench.emulator(), "bob");
-    bench.keys.publish(portico_clearml::KeyPair {
-        key: good.key.clone(),
-        ..portico_clearml::KeyPair::default()
-    });
-    let running = run(&bench, fast(), None);
-    let failing = eventually("the failure", || running.health.get().failing.clone()).await;
-    assert_eq!(failing.reason, "own_key_rejected");
-    bench.keys.publish(good);
-    running.is_up().await;
-}
-
-#[tokio::test]
-async fn a_source_that_starts_while_the_server_is_away_uses_what_was_saved() {
-    let bench = Bench::new().await;
-    let (id, gone) = (asking(bench.emulator()), asking(bench.emulator()));
-    let first = run(&bench, fast(), None);
-    first.sees("the task", &id, |_| true).await;
-    first.sees("the other", &gone, |_| true).await;
-    let document = Saved::document(&first.observation.get(), bench.clock.now());
-    drop(first);
-    bench.faults(Faults {
-        unreachable: true,
-        ..Faults::default()
-    });
-    bench.emulator().delete_task(&gone);
-    let saved = Saved::read(&document, bench.clock.now()).unwrap();
-    // The next full read must not wait for its hour.
-    let settings = SourceSettings {
-        full: Duration::from_hours(1),
-        ..fast()
-    };
-    let running = run(&bench, settings, Some(saved));
-    eventually("failure", || running.health.get().failing.clone()).await;
-    assert_eq!(running.observation.get().tasks().len(), 2);
-    let new = asking(bench.emulator());
-    bench.faults(Faults::default());
-    running.sees("a new task", &new, |_| true).await;
-    running.sees_no_more("what was deleted meanwhile", &gone).await;
-    assert!(running.task(&id).is_some());
-}
-
-#[tokio::test]
-async fn what_was_saved_for_another_company_is_not_kept() {
-    let bench = Bench::new().await;
-    let id = asking(bench.emulator());
-    let first = run(&bench, fast(), None);
-    first.sees("the task", &id, |_| true).await;
-    let saved = Saved {
-        at: bench.clock.now(),
-        observation: (*first.observation.get()).clone(),
-    };
-    drop(first);
-    bench.keys.publish(key_of(bench.emulator(), "carol"));
-    let running = run(&bench, fast(), Some(saved));
-    running.sees_no_more("the stranger's task", &id).await;
-}
-
-#[test]
-fn a_damaged_or_old_document_is_not_used() {
-    let now = portico_core::clock::Timestamp::from_secs(2_000_000_000);
-    let document = Saved::document(&Observation::default(), now);
-    assert!(Saved::read(&document, now).is_some());
-    assert!(Saved::read(&document, now.plus(Duration::from_hours(25))).is_none());
-    assert!(Saved::read(b"{}", now).is_none());
-    assert!(Saved::read(&document[1..], now).is_none());
-    let other = String::from_utf8(document)
-        .unwrap()
-        .replace("\"version\":1", "\"version\":2");
-    assert!(Saved::read(other.as_bytes(), now).is_none());
-}
-
-#[tokio::test]
-async fn a_quiet_installation_is_woken_by_a_nudge() {
-    let bench = Bench::new().await;
-    let settings = SourceSettings {
-        idle: Duration::from_mins(10),
-        ..fast()
-    };
-    let running = run(&bench, settings, None);
-    running.is_up().await;
-    let id = asking(bench.emulator());
-    assert!(running.task(&id).is_none());
-    running.nudge.nudge();
-    running.sees("the task", &id, |_| true).await;
-}
-
-#[tokio::test]
-async fn with_the_usual_settings_there_is_at_most_one_request_a_second() {
-    let bench = Bench::new().await;
-    asking(bench.emulator());
-    let settings = SourceSettings {
-        burst: 5,
-        ..SourceSettings::default()
-    };
-    let running = run(&bench, settings, None);
-    running.is_up().await;
-    let started = std::time::Instant::now();
-    bench.emulator().forget_calls();
-    let calls = || bench.emulator().calls().values().sum::<u64>();
-    eventually("some seconds of asking", || (calls() >= 8).then_some(())).await;
-    assert!(
-        started.elapsed() >= Duration::from_secs(2),
-        "8 requests in {:?}",
-        started.elapsed()
-    );
-}
-
-#[tokio::test]
-async fn ten_thousand_tasks_are_read_in_pages() {
-    let bench = Bench::new().await;
-    for at in 0..10_000u16 {
-        let [high, low] = at.to_be_bytes();
-        let address = SocketAddr::from(([10, 1, high, low], 80));
-        bench
-            .emulator()
-            .create_task(NewTask::asking("alice", "one of many", address));
-    }
-    // Otherwise all of them would have changed just now.
-    bench.emulator().advance(3600);
-    let started = std::time::Instant::now();
-    // The usual distances, but for the second between two questions.
-    let settings = SourceSettings {
-        busy: Duration::from_millis(10),
-        requests_per_second: 100.0,
-        ..SourceSettings::default()
-    };
-    let running = run(&bench, settings, None);
-    eventually("all of them", || {
-        (running.observation.get().tasks().len() == 10_000).then_some(())
-    })
-    .await;
-    println_duration("10,000 tasks read", started.elapsed());
-    let id = asking(bench.emulator());
-    let asked = std::time::Instant::now();
-    running.sees("one more", &id, |_| true).await;
-    println_duration("one more seen", asked.elapsed());
-    assert_eq!(bench.emulator().unknown_calls(), []);
-}
-
-#[allow(
-    clippy::disallowed_macros,
-    reason = "a figure for whoever runs the tests with --nocapture"
-)]
-fn println_duration(what: &str, took: Duration) {
-    println!("{what}: {took:?}");
 }
 
 #[tokio::test]

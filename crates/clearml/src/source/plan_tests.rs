@@ -1,0 +1,149 @@
+//! Simulated hours: how often the server is asked what.
+
+use super::*;
+
+/// An hour in a steady situation: when which question was asked.
+fn an_hour(situation: Situation, nudge_every: Option<Duration>) -> Vec<(Duration, Question)> {
+    let start = Instant::now();
+    let mut plan = Plan::new(SourceSettings::default(), start);
+    plan.start();
+    let (mut now, mut asked, mut nudged) = (start, Vec::new(), start);
+    while now < start + Duration::from_hours(1) {
+        if nudge_every.is_some_and(|every| now.duration_since(nudged) >= every) {
+            nudged = now;
+            plan.nudge(now);
+        }
+        match plan.next(now, &situation) {
+            Step::Ask(question) => asked.push((now - start, question)),
+            Step::Wait(wait) => now += wait.min(nudge_every.unwrap_or(wait)),
+        }
+    }
+    asked
+}
+
+const BUSY: Situation = Situation {
+    is_busy: true,
+    has_live: true,
+    has_by_property: false,
+    reads_properties: true,
+    has_known: true,
+    is_doubtful: false,
+    is_reading: false,
+    is_reading_properties: false,
+    wants_whole: false,
+    wants_queues: false,
+    wants_workers: false,
+};
+
+fn longest_gap(asked: &[(Duration, Question)], questions: &[Question]) -> Duration {
+    let is_meant = |(_, asked): &&(Duration, Question)| questions.contains(asked);
+    let times: Vec<Duration> = asked.iter().filter(is_meant).map(|(at, _)| *at).collect();
+    let gaps = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+    gaps.max().expect("asked at least twice")
+}
+
+#[test]
+fn a_busy_hour_stays_within_one_request_a_second() {
+    for nudges in [None, Some(Duration::from_millis(100))] {
+        let asked = an_hour(BUSY, nudges);
+        let burst = usize::try_from(SourceSettings::default().burst).unwrap();
+        assert!(asked.len() <= 3600 + burst, "{} with {nudges:?}", asked.len());
+        assert!(asked.len() >= 3000, "{} with {nudges:?}", asked.len());
+    }
+}
+
+#[test]
+fn in_a_busy_hour_a_change_is_noticed_within_three_seconds() {
+    let asked = an_hour(BUSY, None);
+    for questions in [&[Question::Changes, Question::Running][..], &[Question::ByProperty]] {
+        let gap = longest_gap(&asked, questions);
+        assert!(gap <= Duration::from_millis(3100), "{questions:?}: {gap:?}");
+    }
+    assert!(longest_gap(&asked, &[Question::Known]) <= Duration::from_secs(11));
+    assert!(longest_gap(&asked, &[Question::Workers]) <= Duration::from_secs(16));
+    assert!(longest_gap(&asked, &[Question::Running]) <= Duration::from_secs(34));
+}
+
+#[test]
+fn with_tasks_that_ask_by_property_a_change_is_noticed_within_four_seconds() {
+    let asked = an_hour(
+        Situation {
+            has_by_property: true,
+            ..BUSY
+        },
+        None,
+    );
+    for questions in [
+        &[Question::Changes, Question::Running][..],
+        &[Question::Known],
+        &[Question::ByProperty],
+    ] {
+        let gap = longest_gap(&asked, questions);
+        assert!(gap <= Duration::from_millis(4100), "{questions:?}: {gap:?}");
+    }
+    assert!(longest_gap(&asked, &[Question::Workers]) <= Duration::from_secs(12));
+}
+
+#[test]
+fn a_quiet_hour_is_cheap_and_still_looks_every_five_seconds() {
+    let asked = an_hour(Situation::default(), None);
+    assert!(asked.len() < 2400, "{}", asked.len());
+    assert!(longest_gap(&asked, &[Question::Changes, Question::Running]) <= Duration::from_secs(6));
+    assert!(longest_gap(&asked, &[Question::Anything]) <= Duration::from_secs(6));
+}
+
+#[test]
+fn a_slow_server_is_still_asked_every_question() {
+    let start = Instant::now();
+    let mut plan = Plan::new(SourceSettings::default(), start);
+    plan.start();
+    let (mut now, mut asked) = (start, Vec::new());
+    while asked.len() < 200 {
+        match plan.next(now, &BUSY) {
+            Step::Ask(question) => {
+                asked.push((now - start, question));
+                now += Duration::from_secs(8);
+            }
+            Step::Wait(wait) => now += wait,
+        }
+    }
+    for question in [
+        Question::Running,
+        Question::ByProperty,
+        Question::Known,
+        Question::Workers,
+    ] {
+        assert!(
+            longest_gap(&asked, &[question]) <= Duration::from_secs(100),
+            "{question:?}"
+        );
+    }
+}
+
+#[test]
+fn a_full_read_that_failed_is_made_up_for_at_once() {
+    let start = Instant::now();
+    let mut plan = Plan::new(SourceSettings::default(), start);
+    assert_eq!(plan.next(start, &BUSY), Step::Ask(Question::Running));
+    plan.failed(Question::Running, start, Duration::ZERO);
+    let mut asked = (0..5).map(|_| plan.next(start, &BUSY));
+    assert!(asked.any(|step| step == Step::Ask(Question::Running)));
+}
+
+#[test]
+fn doubts_come_first() {
+    let start = Instant::now();
+    let mut plan = Plan::new(SourceSettings::default(), start);
+    plan.start();
+    let doubtful = Situation {
+        is_doubtful: true,
+        ..BUSY
+    };
+    assert_eq!(plan.next(start, &doubtful), Step::Ask(Question::Known));
+}
+
+#[test]
+fn constant_nudges_do_not_starve_the_other_questions() {
+    let asked = an_hour(BUSY, Some(Duration::from_millis(1500)));
+    assert!(longest_gap(&asked, &[Question::Known]) <= Duration::from_secs(30));
+}
