@@ -80,7 +80,7 @@ def test_an_application_bound_to_loopback_is_recognized(host):
     echo = applications.echo(address="127.0.0.1")
     task = emulator.asking("alice", echo.port)
     gateway.published(task)
-    explained(gateway, task, f"127.0.0.1:{echo.port}", "0.0.0.0")
+    explained(gateway, task, "not_listening", "listens on 127.0.0.1 only", f"0.0.0.0:{echo.port}")
 
 
 def test_a_closed_port_is_starting_until_something_listens(host):
@@ -161,7 +161,7 @@ def test_two_owners_who_claim_one_address_get_nobody_in_and_are_told(host):
 
 def test_only_tasks_of_the_listed_queues_are_served(place):
     emulator = place.emulator()
-    gateway = place.gateway(emulator, LISTEN_QUEUE_NAME='"gpu queue,services"')
+    gateway = place.gateway(emulator, LISTEN_QUEUE_NAME='"notebooks services"')
     applications = place.applications()
     served = emulator.asking("alice", applications.echo().port, queue="services")
     other = emulator.asking("alice", applications.echo().port, queue="default")

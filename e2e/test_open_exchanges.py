@@ -25,7 +25,7 @@ class Socket:
 
     def __init__(self, gateway, path, **headers):
         url = gateway.url.replace("http", "ws", 1) + path + "socket"
-        self._socket = connect(url, additional_headers=headers, origin=gateway.url, proxy=None)
+        self._socket = connect(url, additional_headers=headers, origin=gateway.url, proxy=None, legacy=True)
         self._socket.recv(timeout=10)
         self.code = None
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -42,7 +42,6 @@ class Gateway:
             CLEARML_API_ACCESS_KEY=access_key,
             CLEARML_API_SECRET_KEY=secret_key,
             AUTH_COOKIE_NAME="clearml_token_basic",
-            LISTEN_QUEUE_NAME="",
             ROUTER__HTTP__AUTHORIZATION__COOKIE__SECURE="false" if self.url.startswith("http:") else None,
             PORTICO__ACCESS__DEFAULT=access,
             PORTICO__DISCOVERY__NETWORKS=NETWORK,
@@ -50,7 +49,7 @@ class Gateway:
             PORTICO__CONSOLE__LISTEN=f"0.0.0.0:{self.console_port}" if console_url else None,
             PORTICO__OPERATIONS__LISTEN=f"{GATEWAY}:{self.operations_port}",
             PORTICO__STATE__PATH=directory / "state" / "state.db",
-            **env,
+            **({"LISTEN_QUEUE_NAME": ""} | env),
         )
         (directory / "state").mkdir(parents=True, exist_ok=True)
         self.process = None
