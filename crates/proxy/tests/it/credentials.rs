@@ -56,8 +56,8 @@ async fn credentials_in_trailers_do_not_arrive_either() {
     let jwt = token("alice");
     let reply = gateway
         .raw(format!(
-            "POST {} HTTP/1.1\r\nHost: gw.test\r\n{}Trailer: X-Sum, X-Gateway-Authorization, X-Forwarded-For\r\nTransfer-Encoding: chunked\r\n\r\n\
-             1\r\nx\r\n0\r\nX-Sum: 1\r\nX-Gateway-Authorization: Bearer {jwt}\r\nX-Forwarded-For: forged\r\n\r\n",
+            "POST {} HTTP/1.1\r\nHost: gw.test\r\n{}Trailer: X-Sum, X-Gateway-Authorization, X-Forwarded-For, Cookie\r\nTransfer-Encoding: chunked\r\n\r\n\
+             1\r\nx\r\n0\r\nX-Sum: 1\r\nX-Gateway-Authorization: Bearer {jwt}\r\nX-Forwarded-For: forged\r\nCookie: clearml_token_basic={jwt}\r\n\r\n",
             path("/"),
             as_user("alice"),
         ))

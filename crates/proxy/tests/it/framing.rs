@@ -155,6 +155,22 @@ async fn a_smuggled_request_never_arrives() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn framing_that_the_library_would_let_through_is_refused() {
+    let peer = behaves::echoes().await;
+    let gateway = gateway(&[Spec::at(peer.address)]).await;
+    for headers in [
+        "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+        "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\n",
+    ] {
+        let head = format!("POST {} HTTP/1.1\r\nHost: gw.test\r\n{}", path("/"), as_user("alice"));
+        let reply = gateway.raw(format!("{head}{headers}\r\n")).await;
+        assert_eq!(reply.code(), "bad_framing", "{headers}");
+    }
+    assert_eq!(peer.seen.connections(), 0);
+}
+
 /// With both, the body is chunked and nothing follows it: the connection is closed.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_request_with_two_framings_the_connection_is_closed() {
