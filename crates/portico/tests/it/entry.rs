@@ -1,0 +1,226 @@
+//! Who gets in, by which credential, in which protocol.
+
+use http::Method;
+
+use crate::world::{Answer, Plan, Visitor, World};
+
+/// A visitor's verdicts: GET, POST, WebSocket.
+async fn verdicts(visitor: &Visitor, path: &str) -> [u16; 3] {
+    let get = visitor.get(path).await.status;
+    let post = visitor.post(path, "something").await.status;
+    let socket = match visitor.connects(&format!("{path}ws")).await {
+        Ok(mut socket) => {
+            socket.says("hello").await;
+            200
+        }
+        Err(status) => status,
+    };
+    [get, post, socket]
+}
+
+async fn everybody(world: &World, user: &str) -> Vec<(&'static str, Visitor)> {
+    let mut all = vec![
+        ("session", world.by_session(user).await),
+        ("ClearML cookie", world.by_clearml_cookie(user)),
+        ("bearer", world.by_bearer(user)),
+    ];
+    if world.emulator.actor(user).unwrap().key.is_some() {
+        all.push(("basic", world.by_basic(user)));
+    }
+    all
+}
+
+async fn table(rule: &str, expected: [(&str, u16); 4], stranger: u16) {
+    let plan = match rule {
+        "public" => Plan::default().set("PORTICO__ACCESS__QUEUES", "{open: public}"),
+        rule => Plan::default().set("PORTICO__ACCESS__DEFAULT", rule),
+    };
+    let world = World::with(plan).await;
+    let mut task = portico_emulator::NewTask::asking("alice", "hers", world.applications[0].address);
+    task.queue = Some("open".to_owned());
+    let task = world.emulator.create_task(task);
+    world.sees(&task).await;
+    let path = format!("/service/{task}/");
+    for (user, status) in expected {
+        for (how, visitor) in everybody(&world, user).await {
+            assert_eq!(verdicts(&visitor, &path).await, [status; 3], "{rule}: {user} by {how}");
+        }
+    }
+    assert_eq!(
+        verdicts(&world.stranger(), &path).await,
+        [stranger; 3],
+        "{rule}: a stranger"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn owner_lets_the_owner_in_and_tells_colleagues_the_rule() {
+    table(
+        "owner",
+        [("alice", 200), ("bob", 403), ("carol", 404), ("guest", 404)],
+        401,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn visible_lets_colleagues_in_and_nobody_else() {
+    table(
+        "visible",
+        [("alice", 200), ("bob", 200), ("carol", 404), ("guest", 404)],
+        401,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn public_lets_everybody_in() {
+    table(
+        "public",
+        [("alice", 200), ("bob", 200), ("carol", 200), ("guest", 200)],
+        200,
+    )
+    .await;
+}
+
+/// What of an answer must not tell whether a task exists: all but ids and dates.
+fn appearance(answer: &Answer, task: &str) -> (u16, Vec<String>, String) {
+    let id = answer.header("x-request-id").to_owned();
+    let clean = |text: &str| {
+        let text = text.replace(task, "<task>");
+        if id.is_empty() { text } else { text.replace(&id, "<id>") }
+    };
+    let mut headers: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| *name != "date")
+        .map(|(name, value)| format!("{name}: {}", clean(value.to_str().unwrap())))
+        .collect();
+    headers.sort();
+    (answer.status, headers, clean(&answer.text()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neither_strangers_nor_other_companies_can_tell_whether_a_task_exists() {
+    let world = World::start().await;
+    let mut tasks = vec![("live", world.routed("alice", "hers").await)];
+    let ended = world.routed("alice", "over").await;
+    world.emulator.set_status(&ended, "stopped");
+    let refused = world.asks_for("alice", "loopback", "127.0.0.8:80".parse().unwrap());
+    world.sees(&refused).await;
+    tasks.extend([("ended", ended), ("refused", refused)]);
+    let missing = "0123456789abcdef0123456789abcdef";
+
+    let visitors = [
+        ("a stranger", world.stranger()),
+        (
+            "a stranger with a bad cookie",
+            world.stranger().by_cookie("clearml_token_basic=nonsense"),
+        ),
+        ("carol by key", world.by_basic("carol")),
+        ("carol by session", world.by_session("carol").await),
+        ("the guest", world.by_clearml_cookie("guest")),
+    ];
+    let mut cases = Vec::new();
+    for (who, visitor) in &visitors {
+        for form in [
+            "/service/{}/",
+            "/service/{}",
+            "/service/{}__api/x",
+            "/service/{}/ws?a=b",
+        ] {
+            for (method, accept) in [(Method::GET, "*/*"), (Method::GET, "text/html"), (Method::POST, "*/*")] {
+                cases.push((who, visitor, form, method, accept));
+            }
+        }
+    }
+    // All at once: what does not exist is answered only when it has not appeared for a while.
+    let cases = cases.into_iter().map(async |(who, visitor, form, method, accept)| {
+        let ask = async |task: &str| {
+            let visitor = visitor.clone().with("accept", accept);
+            let answer = visitor
+                .ask(method.clone(), &form.replace("{}", task), "")
+                .await
+                .unwrap();
+            appearance(&answer, task)
+        };
+        let none = ask(missing).await;
+        assert!(none.0 >= 300, "{who}: {none:?}");
+        for (what, task) in &tasks {
+            let some = ask(task).await;
+            assert_eq!(some, none, "{who}, {method} {form} as {accept}: {what}");
+        }
+    });
+    futures_util::future::join_all(cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_header_is_refused_and_a_wrong_cookie_counts_as_absent() {
+    let world = World::start().await;
+    let path = format!("/service/{}/", world.routed("alice", "hers").await);
+    let alice = world.by_session("alice").await;
+    let wrong = alice.clone().with("x-gateway-authorization", "Bearer ptk_no_such");
+    assert_eq!(
+        wrong.get(&path).await.verdict(),
+        (401, "credential_rejected".to_owned())
+    );
+
+    let expired = world.emulator.token_for("alice", -10).unwrap();
+    let session = alice
+        .headers
+        .iter()
+        .find(|(name, _)| name == "cookie")
+        .unwrap()
+        .1
+        .clone();
+    let both = world
+        .stranger()
+        .by_cookie(&format!("clearml_token_basic={expired}; {session}"));
+    assert_eq!(both.get(&path).await.status, 200);
+    let only = world.stranger().by_cookie(&format!("clearml_token_basic={expired}"));
+    assert_eq!(only.get(&path).await.verdict(), (401, "log_in_required".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_anonymous_browser_is_led_through_the_log_in_to_where_it_wanted_to_go() {
+    let world = World::start().await;
+    let task = world.routed("alice", "hers").await;
+    let mut browser = world.browser();
+    let form = browser.go(&format!("/service/{task}/tree?a=1&b=2")).await;
+    assert!(form.url.starts_with("http://console.test/login"), "{}", form.url);
+    let page = browser.fill_in(&form, "alice", "alice-pw").await;
+    assert_eq!(page.url, format!("http://gateway.test/service/{task}/tree?a=1&b=2"));
+    assert_eq!(page.text(), "application 0 says hello");
+    let seen = world.applications[0].heads().join("\n");
+    for ours in ["cookie\"", "authorization", "portico-session"] {
+        assert!(!seen.contains(ours), "nothing of ours reaches the application: {seen}");
+    }
+
+    let mut another = world.browser();
+    let form = another.go("/_gateway/login").await;
+    let failed = another.fill_in(&form, "alice", "wrong").await;
+    assert_eq!(failed.status(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_elses_endpoint_is_announced_by_a_page_first() {
+    let plan = Plan::default()
+        .set("PORTICO__ACCESS__PATH_WARNING", "yes")
+        .set("PORTICO__ACCESS__DEFAULT", "visible");
+    let world = World::with(plan).await;
+    let task = world.routed("alice", "hers").await;
+    let path = format!("/service/{task}/");
+    let mut bob = world.browser();
+    bob.log_in("bob").await;
+    let warning = bob.go(&path).await;
+    assert!(warning.url.contains("/_gateway/continue"), "{}", warning.url);
+    assert_eq!(warning.status(), 200);
+    let to = portico_core::site::percent(&path);
+    let page = bob.press("/_gateway/continue", &format!("to={to}")).await;
+    assert_eq!(page.text(), "application 0 says hello");
+    assert_eq!(bob.get(&path).await.status(), 200, "once is enough");
+
+    let mut alice = world.browser();
+    alice.log_in("alice").await;
+    assert_eq!(alice.get(&path).await.status(), 200, "her own needs no warning");
+}

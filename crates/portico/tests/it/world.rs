@@ -1,0 +1,207 @@
+//! A ClearML server, applications, a gateway in front of them, and the people who use it. Each test has a world of its own.
+
+mod application;
+mod browser;
+mod place;
+mod plan;
+mod socket;
+mod tasks;
+mod time;
+mod visitor;
+mod waiting;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use portico::{
+    compose::{Options, compose},
+    config::{self, Config},
+    inside::Inside,
+};
+use portico_emulator::{Emulator, Seed, Server};
+use tokio::{sync::oneshot, task::JoinHandle};
+
+pub(crate) use application::Application;
+pub(crate) use place::{CONSOLE, GATEWAY, Place, connect};
+pub(crate) use plan::Plan;
+pub(crate) use socket::Socket;
+pub(crate) use tasks::runtime;
+pub(crate) use time::MovableClock;
+pub(crate) use visitor::{Answer, Events, Visitor};
+pub(crate) use waiting::{until, within};
+
+pub(crate) struct World {
+    pub(crate) emulator: Emulator,
+    pub(crate) clock: Arc<MovableClock>,
+    pub(crate) applications: Vec<Application>,
+    /// Addresses that may be dialled and at which nothing listens.
+    pub(crate) closed: Vec<SocketAddr>,
+    pub(crate) plan: Plan,
+    pub(crate) place: Arc<Place>,
+    server: Option<Server>,
+    api: SocketAddr,
+    folder: tempfile::TempDir,
+    gateway: Option<Running>,
+}
+
+/// A gateway that runs.
+struct Running {
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<anyhow::Result<()>>,
+    inside: Inside,
+}
+
+impl World {
+    /// An enterprise server with one application.
+    pub(crate) async fn start() -> Self {
+        Self::with(Plan::default()).await
+    }
+
+    pub(crate) async fn with(plan: Plan) -> Self {
+        let mut world = Self::without_gateway(plan).await;
+        world.open().await;
+        world
+    }
+
+    /// Everything but the gateway.
+    pub(crate) async fn without_gateway(plan: Plan) -> Self {
+        let emulator = Emulator::new(Seed::default(), plan.feature_set);
+        let server = Server::start(emulator.clone()).await.unwrap();
+        let mut applications = Vec::new();
+        for at in 0..plan.applications {
+            applications.push(Application::start(at).await);
+        }
+        Self {
+            emulator,
+            clock: Arc::default(),
+            applications,
+            closed: (0..4).map(|at| SocketAddr::from(([127, 0, 0, 9], 9 + at))).collect(),
+            plan,
+            place: Arc::default(),
+            api: server.address(),
+            server: Some(server),
+            folder: tempfile::tempdir().unwrap(),
+            gateway: None,
+        }
+    }
+
+    /// Starts the gateway and waits until it has seen the ClearML server, if that can be seen.
+    pub(crate) async fn open(&mut self) {
+        self.start_gateway().await.unwrap();
+        if self.is_clearml_well() {
+            let mut health = self.inside().health.clone();
+            while health.get().observed.is_none() {
+                health.changed().await.unwrap();
+            }
+            let mut facts = self.inside().facts.clone();
+            while facts.get().feature_set.is_none() {
+                facts.changed().await.unwrap();
+            }
+        }
+    }
+
+    fn is_clearml_well(&self) -> bool {
+        self.server.is_some() && self.emulator.faults() == portico_emulator::Faults::default()
+    }
+
+    /// Starts the gateway.
+    pub(crate) async fn start_gateway(&mut self) -> anyhow::Result<()> {
+        let options = Options {
+            clock: self.clock.clone(),
+            exempt: (self.applications.iter().map(|application| application.address))
+                .chain(self.closed.iter().copied())
+                .collect(),
+            log: None,
+        };
+        let gateway = compose(self.configuration(), options).await?;
+        self.place
+            .moves_to(&gateway.http, &gateway.console, &gateway.operations);
+        let inside = gateway.inside.clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let ended = tokio::spawn(gateway.run(async { drop(stopped.await) }));
+        self.gateway = Some(Running { stop, ended, inside });
+        Ok(())
+    }
+
+    /// What the operator wrote.
+    pub(crate) fn configuration(&self) -> Config {
+        let key = self.emulator.actor("admin").unwrap().key.clone().unwrap();
+        let mut variables = vec![
+            ("ROUTER_NAME".to_owned(), "front-door".to_owned()),
+            ("ROUTER_URL".to_owned(), GATEWAY.to_owned()),
+            ("PORTICO__HTTP__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("PORTICO__HTTP__THREADS".to_owned(), "1".to_owned()),
+            ("PORTICO__CONSOLE__URL".to_owned(), CONSOLE.to_owned()),
+            ("PORTICO__CONSOLE__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("PORTICO__OPERATIONS__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("PORTICO__ACCESS__PATH_WARNING".to_owned(), "no".to_owned()),
+            ("PORTICO__STATE__PATH".to_owned(), self.state()),
+            (
+                "PORTICO__CONTROL__SOCKET".to_owned(),
+                self.socket().display().to_string(),
+            ),
+            ("PORTICO__LOG__ACCESS_LOG".to_owned(), "off".to_owned()),
+            (
+                "PORTICO__LOG__AUDIT".to_owned(),
+                self.audit_file().display().to_string(),
+            ),
+            ("CLEARML_API_HOST".to_owned(), format!("http://{}", self.api)),
+            ("CLEARML_API_ACCESS_KEY".to_owned(), key.access_key),
+            ("CLEARML_API_SECRET_KEY".to_owned(), key.secret_key),
+        ];
+        let own = self.plan.variables.iter();
+        variables.extend(own.map(|(name, value)| ((*name).to_owned(), value.clone())));
+        config::load(None, variables)
+            .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+            .config
+    }
+
+    fn state(&self) -> String {
+        if self.plan.remembers {
+            self.folder.path().join("state.db").display().to_string()
+        } else {
+            "memory".to_owned()
+        }
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("control.sock")
+    }
+
+    pub(crate) fn audit_file(&self) -> PathBuf {
+        self.folder.path().join("audit.jsonl")
+    }
+
+    /// The running gateway's values.
+    pub(crate) fn inside(&self) -> &Inside {
+        &self.gateway.as_ref().expect("the gateway runs").inside
+    }
+
+    /// Asks the gateway to stop; the result resolves when it has.
+    pub(crate) fn stop_gateway(&mut self) -> JoinHandle<anyhow::Result<()>> {
+        let running = self.gateway.take().expect("the gateway runs");
+        let _ = running.stop.send(());
+        running.ended
+    }
+
+    /// Stops the gateway and starts it again, with what it remembers.
+    pub(crate) async fn restart_gateway(&mut self) {
+        self.stop_gateway().await.unwrap().unwrap();
+        self.open().await;
+    }
+
+    /// The ClearML server ends; its port refuses.
+    pub(crate) async fn clearml_goes(&mut self) {
+        self.server.take().expect("the server runs").stop().await;
+    }
+
+    /// It comes back at the same address, with what it remembers.
+    pub(crate) async fn clearml_returns(&mut self) {
+        self.server = Some(Server::start_at(self.emulator.clone(), self.api).await.unwrap());
+    }
+
+    /// Time passes, for the gateway and for the ClearML server.
+    pub(crate) fn pass(&self, time: std::time::Duration) {
+        self.clock.advance(time);
+        self.emulator.advance(i64::try_from(time.as_secs()).unwrap());
+    }
+}
