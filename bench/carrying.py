@@ -5,7 +5,7 @@ from world.wait import until
 
 from bench import load
 from bench.peers import SESSION, Application, Peer
-from bench.stage import Stage, add_application, add_tasks, log_in, wait_for_routes
+from bench.stage import Stage, add_application, add_tasks, log_in, metric, wait_for_routes
 
 # Name, path, connections, further headers, whether both write an access log.
 LOADS = [
@@ -65,12 +65,18 @@ class Pair:
                 until(lambda url=url, sent=sent: _answers(url + self.prefix + path, sent), what=f"{url} answers")
                 # The first round warms up.
                 seconds = arguments.seconds if number else 1
+                dialed = self._dialed()
                 one = load.run(url + self.prefix + path, sent, pids, seconds, connections)
+                if rounds is taken[0]:
+                    one["dialed"] = self._dialed() - dialed
                 if number:
                     rounds.append(one)
             if number:
                 print(f"    {path}: " + "  ".join(_short(rounds[-1]) for rounds in taken), flush=True)
         return taken
+
+    def _dialed(self):
+        return metric(self.gateway, "portico_upstream_requests", '{connection="dialed"}') or 0
 
     def stop(self):
         """Their work is done, and would disturb that of the next."""

@@ -85,9 +85,9 @@ def wait_for_routes(gateway, count):
     return time.monotonic() - began
 
 
-def metric(gateway, name):
-    """The value of a metric that has no labels."""
-    found = re.search(rf"^{name}(?:_total)? (\S+)$", gateway.metrics(), re.MULTILINE)
+def metric(gateway, name, labels=""):
+    """The value of a metric."""
+    found = re.search(rf"^{name}(?:_total)?{re.escape(labels)} (\S+)$", gateway.metrics(), re.MULTILINE)
     return float(found[1]) if found else None
 
 
