@@ -1,5 +1,8 @@
 """Applications that share the gateway's origin: what a hostile one cannot do (threat 23), and what none gets to see (threat 6)."""
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
 import httpx
 import pytest
 from world.applications import Arrived, Echo, EchoSocket, Events, Page
@@ -182,11 +185,17 @@ def test_strangers_get_no_answer_of_the_application_by_any_method_or_protocol(pl
         assert alice.get(gateway.prefix(task)).status_code == 200
     echo.arrived.clear()
     auth = None if who == "nobody" else emulator.key(who)
-    with gateway.client(auth=auth) as stranger:
-        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"):
-            for path in ("", "health", "metrics", "static/a.css", ".well-known/x", "socket", "_gateway/health", "login"):
-                answer = stranger.request(method, gateway.prefix(task) + path)
-                assert answer.status_code in (302, 401, 403, 404, 405), f"{method} {path}: {answer.status_code}"
+    methods = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND")
+    paths = ("", "health", "metrics", "static/a.css", ".well-known/x", "socket", "_gateway/health", "login")
+    # All at once: whoever is known waits for what may be about to start.
+    with gateway.client(auth=auth) as stranger, ThreadPoolExecutor(16) as many:
+
+        def ask(asked):
+            method, path = asked
+            return asked, stranger.request(method, gateway.prefix(task) + path).status_code
+
+        for asked, status in many.map(ask, product(methods, paths)):
+            assert status in (302, 401, 403, 404, 405), f"{asked}: {status}"
         upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "A" * 22 + "=="}
         assert stranger.get(gateway.prefix(task) + "socket", headers=upgrade).status_code in (401, 404)
     assert echo.texts() == []
