@@ -13,7 +13,7 @@ use crate::state::{State, Visitor};
 pub struct GatewayPages(Router);
 
 impl GatewayPages {
-    /// The pages of [`crate::gateway_pages`].
+    /// The pages of [`crate::gateway_pages()`].
     pub fn new(state: State) -> Self {
         Self(crate::gateway_pages(state))
     }
