@@ -95,8 +95,8 @@ async fn absurd_requests_are_refused_to_their_owners_and_cost_nobody_else_anythi
         ),
     ];
     let alice = world.by_basic("alice");
-    for (what, runtime, code, said) in cases {
-        let task = world.asks_with("alice", what, runtime);
+    let tasks = cases.map(|(what, runtime, code, said)| (world.asks_with("alice", what, runtime), what, code, said));
+    for (task, what, code, said) in tasks {
         world.sees(&task).await;
         let answer = alice.get(&format!("/service/{task}/")).await;
         assert_eq!(

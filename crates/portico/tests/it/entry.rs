@@ -6,16 +6,18 @@ use crate::world::{Answer, Plan, Visitor, World};
 
 /// A visitor's verdicts: GET, POST, WebSocket.
 async fn verdicts(visitor: &Visitor, path: &str) -> [u16; 3] {
-    let get = visitor.get(path).await.status;
-    let post = visitor.post(path, "something").await.status;
-    let socket = match visitor.connects(&format!("{path}ws")).await {
-        Ok(mut socket) => {
-            socket.says("hello").await;
-            200
+    let at = format!("{path}ws");
+    let socket = async {
+        match visitor.connects(&at).await {
+            Ok(mut socket) => {
+                socket.says("hello").await;
+                200
+            }
+            Err(status) => status,
         }
-        Err(status) => status,
     };
-    [get, post, socket]
+    let (get, post, socket) = tokio::join!(visitor.get(path), visitor.post(path, "something"), socket);
+    [get.status, post.status, socket]
 }
 
 async fn everybody(world: &World, user: &str) -> Vec<(&'static str, Visitor)> {
@@ -41,11 +43,17 @@ async fn table(rule: &str, expected: [(&str, u16); 4], stranger: u16) {
     let task = world.emulator.create_task(task);
     world.sees(&task).await;
     let path = format!("/service/{task}/");
+    let mut all = Vec::new();
     for (user, status) in expected {
-        for (how, visitor) in everybody(&world, user).await {
-            assert_eq!(verdicts(&visitor, &path).await, [status; 3], "{rule}: {user} by {how}");
-        }
+        let visitors = everybody(&world, user).await;
+        all.extend(visitors.into_iter().map(|(how, visitor)| (user, how, visitor, status)));
     }
+    // All at once: what is hidden is answered as late as what does not exist.
+    let asked = all.iter().map(async |(user, how, visitor, status)| {
+        let found = verdicts(visitor, &path).await;
+        assert_eq!(found, [*status; 3], "{rule}: {user} by {how}");
+    });
+    futures_util::future::join_all(asked).await;
     assert_eq!(
         verdicts(&world.stranger(), &path).await,
         [stranger; 3],
@@ -144,10 +152,10 @@ async fn neither_strangers_nor_other_companies_can_tell_whether_a_task_exists() 
                 .unwrap();
             appearance(&answer, task)
         };
-        let none = ask(missing).await;
+        let some = futures_util::future::join_all(tasks.iter().map(|(_, task)| ask(task)));
+        let (none, some) = tokio::join!(ask(missing), some);
         assert!(none.0 >= 300, "{who}: {none:?}");
-        for (what, task) in &tasks {
-            let some = ask(task).await;
+        for (some, (what, _)) in some.into_iter().zip(&tasks) {
             assert_eq!(some, none, "{who}, {method} {form} as {accept}: {what}");
         }
     });

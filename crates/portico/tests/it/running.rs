@@ -16,7 +16,7 @@ use crate::world::{Plan, World, connect, until, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopping_gateway_finishes_what_it_has_and_takes_nothing_new() {
-    let mut world = World::start().await;
+    let mut world = World::with(Plan::default().set("PORTICO__SHUTDOWN__STREAM_GRACE", "2s")).await;
     let task = world.routed("alice", "hers").await;
     let alice = world.by_basic("alice");
     let path = format!("/service/{task}/");

@@ -17,7 +17,7 @@ use portico::{
     config::{self, Config},
     inside::Inside,
 };
-use portico_emulator::{Emulator, Seed, Server};
+use portico_emulator::{Emulator, NewTask, Seed, Server};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 pub(crate) use application::Application;
@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) closed: Vec<SocketAddr>,
     pub(crate) plan: Plan,
     pub(crate) place: Arc<Place>,
+    /// A task of bob's that runs already: while nothing runs at all, the ClearML server is asked less often.
+    pub(crate) resident: String,
     server: Option<Server>,
     api: SocketAddr,
     folder: tempfile::TempDir,
@@ -70,11 +72,14 @@ impl World {
         for at in 0..plan.applications {
             applications.push(Application::start(at).await);
         }
+        let closed: Vec<_> = (0..5).map(|at| SocketAddr::from(([127, 0, 0, 9], 9 + at))).collect();
+        let resident = emulator.create_task(NewTask::asking("bob", "runs already", closed[4]));
         Self {
             emulator,
+            resident,
             clock: Arc::default(),
             applications,
-            closed: (0..4).map(|at| SocketAddr::from(([127, 0, 0, 9], 9 + at))).collect(),
+            closed,
             plan,
             place: Arc::default(),
             api: server.address(),
