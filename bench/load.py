@@ -39,7 +39,16 @@ def cpu_seconds(pids):
 
 def resident_kib(pids):
     """The memory that these processes have in use."""
-    return sum(int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) for pid in pids)
+    return _status(pids, "VmRSS")
+
+
+def most_kib(pids):
+    """The most memory that these processes have ever had in use."""
+    return _status(pids, "VmHWM")
+
+
+def _status(pids, name):
+    return sum(int(re.search(rf"{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) for pid in pids)
 
 
 def run(url, headers, pids, seconds, connections=64):

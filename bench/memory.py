@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 
 from bench import idle, load
 from bench.peers import SESSION, Application, Peer
-from bench.stage import Stage, add_application, add_tasks, log_in, metric, wait_for_routes
+from bench.stage import Stage, add_application, add_tasks, log_in, wait_for_routes
 
 # Below the limit for one address.
 SOCKETS = 900
@@ -14,29 +14,33 @@ _STILL = 3.0
 
 
 def measure(directory, arguments):
-    """One gateway that gets its tasks while it runs, and one that finds them when it starts."""
+    """A gateway with nothing to do, and the same again with its tasks."""
     rows = []
     with Stage(directory) as stage:
         emulator = stage.emulator()
-        gateway = stage.gateway(emulator, PORTICO__LOG__ACCESS_LOG="off")
-        pids = [gateway.process.pid]
-        rows.append(["no routes", _mib(_settled(pids))])
+        # What it publishes is another measurement's.
+        gateway = stage.gateway(emulator, PORTICO__LOG__ACCESS_LOG="off", PORTICO__PUBLISH="never")
+        rows.append(["no routes", _mib(_settled([gateway.process.pid]))])
+        gateway.stop()
         application = stage.start(Application)
         sockets = stage.start(idle.Sockets)
         others = add_tasks(emulator, arguments.routes - 2)
         task = add_application(emulator, application.port)
         silent = add_application(emulator, sockets.port)
-        wait_for_routes(gateway, arguments.routes)
+        gateway.start()
+        took = wait_for_routes(gateway, arguments.routes)
+        pids = [gateway.process.pid]
         rows.append([f"{arguments.routes} routes", _mib(_settled(pids))])
+        rows.append(["the most until then", _mib(load.most_kib(pids))])
+        rows.append(["until all are routed, from ready", f"{took:.1f} s"])
         rows.append(["CPU for watching them, while nobody visits", _watching(pids)])
-        rows.append([f"{arguments.routes} routes, all published", _mib(_published(gateway, pids))])
         session = log_in(gateway, "alice")
         load.run(f"{gateway.url}/service/{task}/kib", {"Cookie": session}, pids, arguments.seconds * 3)
         rows.append(["the same after a round of load, 64 connections", _mib(_settled(pids))])
-        ours = _sockets(gateway.url, f"/service/{silent}/ws", session, pids)
+        # Anew, because what the load took and gave back would be used again.
         gateway.restart()
         wait_for_routes(gateway, arguments.routes)
-        rows.append([f"{arguments.routes} routes after a restart", _mib(_settled([gateway.process.pid]))])
+        ours = _sockets(gateway.url, f"/service/{silent}/ws", session, [gateway.process.pid])
         nginx = stage.start(Peer, sockets.address, silent, others)
         theirs = _sockets(nginx.url, f"/service/{silent}/ws", f"session={SESSION}", nginx.pids())
         told = f"{ours:.1f} KiB; nginx {theirs:.1f} KiB; ratio {ours / theirs:.2f}"
@@ -61,12 +65,6 @@ def _settled(pids):
         if abs(now - last) > 256:
             last, since = now, time.monotonic()
     return last
-
-
-def _published(gateway, pids):
-    while metric(gateway, "portico_publish_pending") != 0:
-        time.sleep(0.5)
-    return _settled(pids)
 
 
 def _watching(pids, seconds=10):
