@@ -14,17 +14,22 @@ from world.wait import Stopwatch, until
 
 
 class Lab:
-    """A task of alice's that runs JupyterLab, as the SDK announced it."""
+    """A task of alice's that runs JupyterLab."""
 
-    def __init__(self, place, access):
+    def __init__(self, place, access, by_sdk):
         self.emulator = place.emulator(feature_set="advanced")
-        self.gateway = place.gateway(self.emulator, access=access)
-        self.task = place.sdk_task(self.emulator, name="notebook")
+        # Notebooks keep sockets open, which would hold up a restart.
+        self.gateway = place.gateway(self.emulator, access=access, PORTICO__SHUTDOWN__STREAM_GRACE="1s")
         port = free_port()
-        asked = self.task.request(port)
-        assert asked["answer"]["endpoint"] == self.gateway.link(self.task.id)
-        self.jupyter = place.jupyter(self.task.id, port).wait()
-        self.link = self.gateway.link(self.task.id)
+        if by_sdk:
+            task = place.sdk_task(self.emulator, name="notebook")
+            asked = task.request(port)
+            assert asked["answer"]["endpoint"] == self.gateway.link(task.id)
+            self.task = task.id
+        else:
+            self.task = self.emulator.asking("alice", port, name="notebook")
+        self.jupyter = place.jupyter(self.task, port).wait()
+        self.link = self.gateway.published(self.task)
         self.notebook_link = self.link + Notebook.path()
 
     def enter(self, visitor, login):
@@ -36,13 +41,13 @@ class Lab:
 @pytest.fixture(scope="module")
 def visible(shared_place):
     """Whoever sees the task in ClearML may come in."""
-    return Lab(shared_place, "visible")
+    return Lab(shared_place, "visible", by_sdk=True)
 
 
 @pytest.fixture
 def owned(place):
     """Only the task's owner may come in."""
-    return Lab(place, "owner")
+    return Lab(place, "owner", by_sdk=False)
 
 
 def test_its_owner_logs_in_and_runs_a_cell(visible, browser):
@@ -79,7 +84,7 @@ def test_a_colleague_may_not_where_only_the_owner_may(owned, browser):
 
 @pytest.mark.parametrize(("who", "to_browsers", "to_programs"), [("nobody", 302, 401), ("carol", 404, 404)])
 def test_another_company_and_strangers_cannot_tell_whether_the_task_exists(visible, who, to_browsers, to_programs):
-    tasks = (visible.task.id, uuid.uuid4().hex)
+    tasks = (visible.task, uuid.uuid4().hex)
     kinds = (
         (to_browsers, {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}),
         (to_programs, {"Accept": "application/json"}),
@@ -140,21 +145,21 @@ def test_when_the_task_stops_its_sockets_close_and_its_address_says_so(owned, br
     notebook = owned.enter(alice, "alice")
     notebook.run("print(6 * 7)", prints="42")
     assert notebook.kernel_sockets() == []
-    owned.emulator.end(owned.task.id)
+    owned.emulator.end(owned.task)
     watch = Stopwatch()
     (closed, *_) = until(notebook.kernel_sockets, within=10, what="the kernel's WebSocket closes")
     assert watch.seconds <= 5
     assert closed[1] == 4404
-    until(lambda: "endpoint" not in owned.emulator.runtime(owned.task.id), within=5)
-    assert "browser_endpoint" not in owned.emulator.runtime(owned.task.id)
+    until(lambda: "endpoint" not in owned.emulator.runtime(owned.task), within=5)
+    assert "browser_endpoint" not in owned.emulator.runtime(owned.task)
     answer = alice.open(owned.link)
     assert answer.status == 410
     assert "ended" in alice.text() and "stopped" in alice.text()
     with owned.gateway.client(auth=owned.emulator.key("alice")) as program:
-        assert program.get(owned.gateway.prefix(owned.task.id)).json()["error"]["code"] == "ended"
+        assert program.get(owned.gateway.prefix(owned.task)).json()["error"]["code"] == "ended"
     # Those who may not see it learn nothing of its end.
     with owned.gateway.client(auth=owned.emulator.key("carol")) as program:
-        assert program.get(owned.gateway.prefix(owned.task.id)).status_code == 404
+        assert program.get(owned.gateway.prefix(owned.task)).status_code == 404
 
 
 def test_work_goes_on_while_clearml_is_away_and_after_a_restart(owned, browser):

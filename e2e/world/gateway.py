@@ -100,10 +100,7 @@ class Gateway:
         return done.stdout + done.stderr
 
     def published(self, task, suffix="", within=10):
-        """Waits until the endpoint's URL stands in the task; returns it.
-
-        While no task lives the gateway looks only every five seconds; tests that promise a time start from a task that lives.
-        """
+        """Waits until the endpoint's URL stands in the task; returns it."""
 
         def endpoint():
             self.process.must_run()
