@@ -7,8 +7,8 @@ use tokio::{
 
 use crate::world::World;
 
-/// The status of the answer to these bytes; `None` if the connection is closed without one.
-async fn status(world: &World, bytes: &str) -> Option<u16> {
+/// The answer to these bytes, and its status; none if the connection is closed without one.
+async fn exchange(world: &World, bytes: &str) -> (Option<u16>, String) {
     let mut stream = TcpStream::connect(world.place.http()).await.unwrap();
     stream.write_all(bytes.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -18,8 +18,14 @@ async fn status(world: &World, bytes: &str) -> Option<u16> {
         .await
         .unwrap_or_else(|_| panic!("no answer to {bytes:?}"));
     let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1).map(|status| status.parse().unwrap());
+    (status, answer)
+}
+
+async fn status(world: &World, bytes: &str) -> Option<u16> {
+    let (status, answer) = exchange(world, bytes).await;
     assert!(!answer.contains("says hello"), "{bytes:?} reached the application");
-    Some(answer.split(' ').nth(1)?.parse().unwrap())
+    status
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,6 +115,22 @@ async fn a_stranger_gets_nothing_from_a_closed_endpoint_whatever_the_request() {
             requests.push(("GET", path, header));
         }
     }
+    let alice = world.by_basic("alice");
+    let credential = &alice.headers[0].1;
+    let mut reached = 0;
+    for path in paths {
+        let path = path.replace("{}", &hers);
+        let bytes = format!(
+            "GET {path} HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: {credential}\r\nConnection: close\r\n\r\n"
+        );
+        let (_, answer) = exchange(&world, &bytes).await;
+        reached += usize::from(answer.contains("says hello"));
+    }
+    assert!(
+        reached >= 15,
+        "with a credential, {reached} of these paths lead to the application"
+    );
+
     let before = world.applications[0].requests();
     for group in requests.chunks(32) {
         let asked = group.iter().map(async |(method, path, header)| {

@@ -232,3 +232,67 @@ async fn somebody_elses_endpoint_is_announced_by_a_page_first() {
     alice.log_in("alice").await;
     assert_eq!(alice.get(&path).await.status(), 200, "her own needs no warning");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_there_is_one_url_only_log_in_and_log_out_work_beside_the_applications() {
+    let world = World::with(Plan::default().one_url()).await;
+    let task = world.routed("alice", "hers").await;
+    let path = format!("/service/{task}/");
+    let mut browser = world.browser();
+    let form = browser.go(&path).await;
+    assert!(
+        form.url.starts_with("http://gateway.test/_gateway/login"),
+        "{}",
+        form.url
+    );
+    assert_eq!(form.answer.header("cross-origin-opener-policy"), "same-origin");
+    assert_eq!(form.answer.header("cache-control"), "no-store");
+    let page = browser.fill_in(&form, "alice", "alice-pw").await;
+    assert_eq!(page.text(), "application 0 says hello");
+
+    let session = browser.visitor();
+    assert_eq!(session.get(&path).await.status, 200);
+    browser.press("/_gateway/logout", "").await;
+    assert_eq!(session.get(&path).await.verdict(), (401, "log_in_required".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_an_open_source_server_an_endpoint_is_its_owner_s_unless_the_operator_says_otherwise() {
+    for (plan, bob) in [
+        (Plan::basic(), 403),
+        (Plan::basic().set("PORTICO__ACCESS__DEFAULT", "visible"), 200),
+    ] {
+        let world = World::with(plan).await;
+        let path = format!("/service/{}/", world.routed("alice", "hers").await);
+        assert_eq!(world.by_basic("alice").get(&path).await.status, 200);
+        assert_eq!(world.by_basic("bob").get(&path).await.status, bob);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_may_tighten_its_rule_and_never_widen_it() {
+    let world = World::with(
+        Plan::default()
+            .applications(2)
+            .set("PORTICO__ACCESS__DEFAULT", "visible"),
+    )
+    .await;
+    let [tight, wide] = ["owner", "public"].map(|rule| {
+        let address = world.applications[usize::from(rule == "public")].address;
+        let mut task = portico_emulator::NewTask::asking("alice", rule, address);
+        let property = format!("http:{},access={rule}", address.port());
+        task.properties = [("portico".to_owned(), property)].into();
+        world.emulator.create_task(task)
+    });
+    world.sees(&tight).await;
+    world.sees(&wide).await;
+    let bob = world.by_basic("bob");
+    let [tight, wide] = [tight, wide].map(|task| format!("/service/{task}/"));
+    assert_eq!(bob.get(&tight).await.verdict(), (403, "not_allowed".to_owned()));
+    assert_eq!(world.by_basic("alice").get(&tight).await.status, 200);
+    assert_ne!(
+        world.stranger().get(&wide).await.status,
+        200,
+        "a task cannot open itself to everybody"
+    );
+}

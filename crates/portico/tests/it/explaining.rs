@@ -170,3 +170,53 @@ async fn an_operator_s_revocation_ends_a_user_s_sessions() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_own_key_is_said_to_the_operator() {
+    let plan = Plan::default().set("CLEARML_API_SECRET_KEY", "not-the-secret");
+    let mut world = World::without_gateway(plan).await;
+    world.start_gateway().await.unwrap();
+    let missing = "0123456789abcdef0123456789abcdef";
+    let text = until("explain says so", async || {
+        let (code, text) = explained(&world, missing, None).await;
+        (code == "own_key_rejected").then_some(text)
+    })
+    .await;
+    assert!(text.contains("CLEARML_API_ACCESS_KEY"), "{text}");
+    let status = asked(&world, Request::Status).await;
+    assert!(!status.is_good);
+    assert!(status.text.contains("key"), "{}", status.text);
+    assert!(!status.text.contains("not-the-secret"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_readiness_and_metrics_tell_of_a_gateway_that_is_well() {
+    let world = World::start().await;
+    let task = world.routed("alice", "hers").await;
+    assert_eq!(
+        world.by_basic("alice").get(&format!("/service/{task}/")).await.status,
+        200
+    );
+    assert_eq!(
+        world.by_basic("carol").get(&format!("/service/{task}/")).await.status,
+        404
+    );
+    let operator = world.operator();
+    assert_eq!(operator.get("/healthz").await.status, 200);
+    assert_eq!(operator.get("/readyz").await.status, 200);
+    let metrics = operator.get("/metrics").await.text();
+    for line in [
+        "portico_ready 1",
+        "portico_own_key_accepted 1",
+        "portico_routes 2",
+        "portico_refusals_total{code=\"not_found\"} 1",
+        "portico_source_failing_seconds 0",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+    for name in [&*task, "alice", "hers", "a11ce"] {
+        assert!(!metrics.contains(name), "{name} is in no label");
+    }
+    let health = asked(&world, Request::Health).await;
+    assert!(health.is_good, "{}", health.text);
+}

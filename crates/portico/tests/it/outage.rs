@@ -95,79 +95,104 @@ async fn what_is_routed_goes_on_and_new_log_ins_are_told_while_the_server_is_awa
     socket.says("after").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_answers_nonsense_takes_nothing_away() {
+async fn lies(fault: &str, faults: Faults) {
     let (world, tasks, alice, bob) = settled().await;
-    let faults = [
-        (
-            "500s",
-            Faults {
-                status: Some(500),
-                ..Faults::default()
-            },
-        ),
-        (
-            "HTML",
-            Faults {
-                html: true,
-                ..Faults::default()
-            },
-        ),
-        (
-            "a wrong company",
-            Faults {
-                wrong_company: true,
-                ..Faults::default()
-            },
-        ),
-        (
-            "1 GB answers",
-            Faults {
-                huge_bytes: Some(1 << 30),
-                ..Faults::default()
-            },
-        ),
-    ];
-    for (fault, faults) in faults {
-        world.emulator.set_faults(faults);
-        waits_for_failure(&world, fault).await;
-        goes_on(&world, fault, &tasks, &alice, &bob).await;
-        world.emulator.set_faults(Faults::default());
-        waits_for_recovery(&world, fault).await;
-        goes_on(&world, fault, &tasks, &alice, &bob).await;
-    }
+    world.emulator.set_faults(faults);
+    waits_for_failure(&world, fault).await;
+    goes_on(&world, fault, &tasks, &alice, &bob).await;
+    world.emulator.set_faults(Faults::default());
+    waits_for_recovery(&world, fault).await;
+    goes_on(&world, fault, &tasks, &alice, &bob).await;
     assert_eq!(world.emulator.unknown_calls(), []);
 }
 
-async fn forgets(fault: &str, faults: Faults) {
-    let (world, tasks, alice, bob) = settled().await;
-    world.emulator.set_faults(Faults {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_of_the_server_take_nothing_away() {
+    let errors = Faults {
+        status: Some(500),
+        ..Faults::default()
+    };
+    lies("500s", errors).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn html_from_the_server_takes_nothing_away() {
+    let html = Faults {
+        html: true,
+        ..Faults::default()
+    };
+    lies("HTML", html).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_company_s_answers_take_nothing_away() {
+    let company = Faults {
+        wrong_company: true,
+        ..Faults::default()
+    };
+    lies("a wrong company", company).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_of_a_gigabyte_take_nothing_away() {
+    let huge = Faults {
+        huge_bytes: Some(1 << 30),
+        ..Faults::default()
+    };
+    lies("1 GB answers", huge).await;
+}
+
+/// The lists of tasks that the server answers are wrong like this.
+fn lists(faults: Faults) -> Faults {
+    Faults {
         endpoints: vec!["tasks.get_all_ex".to_owned(), "tasks.get_all".to_owned()],
         ..faults
-    });
-    world.polls(3).await;
-    goes_on(&world, fault, &tasks, &alice, &bob).await;
-    world.emulator.set_faults(Faults::default());
-    world.polls(3).await;
-    goes_on(&world, fault, &tasks, &alice, &bob).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_forgets_all_tasks_is_not_believed_at_once() {
-    let empty = Faults {
+    let (world, tasks, alice, bob) = settled().await;
+    world.emulator.set_faults(lists(Faults {
         empty: true,
         ..Faults::default()
-    };
-    forgets("empty answers", empty).await;
+    }));
+    // Two further answers would have to agree.
+    until("it is doubted", async || {
+        let failing = world.inside().health.get().failing.clone()?;
+        world.emulator.set_faults(Faults::default());
+        assert_eq!(failing.reason, "untrusted");
+        assert_eq!(world.inside().table.get().len(), tasks.len() + 1);
+        Some(())
+    })
+    .await;
+    goes_on(&world, "doubted", &tasks, &alice, &bob).await;
+    waits_for_recovery(&world, "doubted").await;
+    goes_on(&world, "trusted", &tasks, &alice, &bob).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_forgets_half_of_the_tasks_is_not_believed_at_once() {
-    let half = Faults {
-        half: true,
-        ..Faults::default()
-    };
-    forgets("half of the tasks", half).await;
+async fn tasks_that_a_server_forgets_for_a_while_come_back_by_themselves() {
+    let (world, tasks, alice, bob) = settled().await;
+    for faults in [
+        Faults {
+            half: true,
+            ..Faults::default()
+        },
+        Faults {
+            empty: true,
+            ..Faults::default()
+        },
+    ] {
+        world.emulator.set_faults(lists(faults.clone()));
+        world.polls(12).await;
+        world.emulator.set_faults(Faults::default());
+        within(Duration::from_secs(40), "all are back", async || {
+            (world.inside().table.get().len() == tasks.len() + 1).then_some(())
+        })
+        .await;
+        goes_on(&world, "afterwards", &tasks, &alice, &bob).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

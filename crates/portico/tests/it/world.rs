@@ -93,14 +93,12 @@ impl World {
     pub(crate) async fn open(&mut self) {
         self.start_gateway().await.unwrap();
         if self.is_clearml_well() {
-            let mut health = self.inside().health.clone();
-            while health.get().observed.is_none() {
-                health.changed().await.unwrap();
-            }
-            let mut facts = self.inside().facts.clone();
-            while facts.get().feature_set.is_none() {
-                facts.changed().await.unwrap();
-            }
+            until("the gateway has seen the ClearML server", async || {
+                let inside = self.inside();
+                inside.health.get().observed?;
+                inside.facts.get().feature_set.map(drop)
+            })
+            .await;
         }
     }
 
@@ -135,8 +133,6 @@ impl World {
             ("ROUTER_URL".to_owned(), GATEWAY.to_owned()),
             ("PORTICO__HTTP__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("PORTICO__HTTP__THREADS".to_owned(), "1".to_owned()),
-            ("PORTICO__CONSOLE__URL".to_owned(), CONSOLE.to_owned()),
-            ("PORTICO__CONSOLE__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("PORTICO__OPERATIONS__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("PORTICO__ACCESS__PATH_WARNING".to_owned(), "no".to_owned()),
             ("PORTICO__STATE__PATH".to_owned(), self.state()),
@@ -153,6 +149,10 @@ impl World {
             ("CLEARML_API_ACCESS_KEY".to_owned(), key.access_key),
             ("CLEARML_API_SECRET_KEY".to_owned(), key.secret_key),
         ];
+        if self.plan.has_console {
+            variables.push(("PORTICO__CONSOLE__URL".to_owned(), CONSOLE.to_owned()));
+            variables.push(("PORTICO__CONSOLE__LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
+        }
         let own = self.plan.variables.iter();
         variables.extend(own.map(|(name, value)| ((*name).to_owned(), value.clone())));
         config::load(None, variables)

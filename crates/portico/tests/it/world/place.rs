@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 
 /// The gateway's URL, and the console's: names that no resolver is asked about.
 pub(crate) const GATEWAY: &str = "http://gateway.test";
@@ -62,15 +63,27 @@ pub(crate) async fn connect(address: SocketAddr) -> std::io::Result<http1::SendR
     Ok(sender)
 }
 
+/// Longer than any answer in these tests takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Sends a request on a connection of its own.
 pub(crate) async fn send(address: SocketAddr, request: Request<Body>) -> std::io::Result<Response<Incoming>> {
-    let mut sender = connect(address).await?;
-    sender.send_request(request).await.map_err(std::io::Error::other)
+    let said = format!("{} {}", request.method(), request.uri());
+    let answer = async {
+        let mut sender = connect(address).await?;
+        sender.send_request(request).await.map_err(std::io::Error::other)
+    };
+    timeout(PATIENCE, answer)
+        .await
+        .unwrap_or_else(|_| panic!("no answer within {PATIENCE:?}: {said}"))
 }
 
 /// All of a body.
 pub(crate) async fn read(response: Response<Incoming>) -> std::io::Result<(u16, HeaderMap, Bytes)> {
     let (parts, body) = response.into_parts();
-    let body = body.collect().await.map_err(std::io::Error::other)?;
+    let body = timeout(PATIENCE, body.collect())
+        .await
+        .unwrap_or_else(|_| panic!("no end of the body within {PATIENCE:?}: {parts:?}"));
+    let body = body.map_err(std::io::Error::other)?;
     Ok((parts.status.as_u16(), parts.headers, body.to_bytes()))
 }

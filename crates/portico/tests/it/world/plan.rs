@@ -7,6 +7,8 @@ pub(crate) struct Plan {
     pub(crate) applications: usize,
     /// Whether the gateway's state is in a file that outlives it.
     pub(crate) remembers: bool,
+    /// Whether log-in has an origin of its own.
+    pub(crate) has_console: bool,
     pub(crate) variables: Vec<(&'static str, String)>,
 }
 
@@ -16,6 +18,7 @@ impl Default for Plan {
             feature_set: FeatureSet::Advanced,
             applications: 1,
             remembers: false,
+            has_console: true,
             variables: Vec::new(),
         }
     }
@@ -32,6 +35,12 @@ impl Plan {
 
     pub(crate) fn applications(mut self, count: usize) -> Self {
         self.applications = count;
+        self
+    }
+
+    /// Log-in and applications share one URL.
+    pub(crate) fn one_url(mut self) -> Self {
+        self.has_console = false;
         self
     }
 

@@ -1,12 +1,12 @@
 //! Tasks as the SDK leaves them.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use http_body_util::BodyExt as _;
 use portico_emulator::NewTask;
 use serde_json::{Map, Value, json};
 
-use super::{World, place, until};
+use super::{World, place, until, within};
 
 /// The runtime of a task that asks for these endpoints: name (empty for none) and address.
 pub(crate) fn runtime(endpoints: &[(&str, SocketAddr)]) -> Map<String, Value> {
@@ -98,7 +98,10 @@ impl World {
                 .unwrap_or_default()
         };
         let goal = count() + more;
-        until("the gateway asks", async || (count() >= goal).then_some(())).await;
+        within(Duration::from_secs(30), "the gateway asks", async || {
+            (count() >= goal).then_some(())
+        })
+        .await;
     }
 }
 
