@@ -15,6 +15,9 @@ use std::{
 
 /// How long the end waits for what is still in the queue.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// After the first line the writer lets more gather: while it is not parked at the queue, handing over wakes nobody, which would
+/// cost the exchange more than the line itself.
+const GATHER: Duration = Duration::from_millis(10);
 /// Written at once, at most.
 const BATCH: usize = 64 << 10;
 
@@ -108,6 +111,13 @@ fn write_some<T>(
     lost: &AtomicU64,
 ) -> bool {
     let Ok(first) = receiver.recv() else { return false };
+    if matches!(first, Message::Line(_)) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a thread of its own, on which no exchange runs"
+        )]
+        std::thread::sleep(GATHER);
+    }
     let (mut text, mut count, mut waiting) = (Vec::new(), 0, Vec::new());
     let mut next = Some(first);
     while let Some(message) = next {
