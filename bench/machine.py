@@ -4,9 +4,10 @@ import os
 import platform
 import shutil
 import subprocess
+from datetime import datetime, timezone
 from pathlib import Path
 
-from world.programs import NGINX
+from world.programs import NGINX, PORTICO
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,6 +19,7 @@ def describe():
         "model": _model(),
         "kernel": platform.release(),
         "commit": _commit(),
+        "built": _built(),
         "nginx": _says([NGINX, "-v"]).removeprefix("nginx version: nginx/"),
         "wrk": _says([wrk(), "-v"]).splitlines()[0].split(" [")[0].removeprefix("wrk "),
         "rustc": _says(["rustc", "--version"]).removeprefix("rustc "),
@@ -44,6 +46,12 @@ def _commit():
     commit = _says(["git", "rev-parse", "--short=12", "HEAD"])
     changed = _says(["git", "status", "--porcelain", "--", "crates", "Cargo.toml", "Cargo.lock"])
     return f"{commit} and changes" if changed else commit
+
+
+def _built():
+    """When the binary was built, which need not be of this checkout."""
+    built = datetime.fromtimestamp(PORTICO.stat().st_mtime, timezone.utc)
+    return f"{built:%Y-%m-%d %H:%M} UTC"
 
 
 def _says(argv):

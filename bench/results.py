@@ -27,6 +27,7 @@ def keep(part, machine, figures):
     with _PAGE.open("a") as page:
         page.write(f"\n## {figures['title']}, {now:%Y-%m-%d %H:%M} UTC, {machine['commit']}\n\n{_table(figures)}\n\n")
         page.write(
+            f"Binary of {machine['built']}; load average before: {machine['load_before']:.1f}. "
             f"{machine['cores']} cores, {machine['model']}, Linux {machine['kernel']}; nginx {machine['nginx']}, "
             f"wrk {machine['wrk']}, rustc {machine['rustc'].split()[0]}. [Every round]({file.name}).\n"
         )
