@@ -1,8 +1,18 @@
 """Programs that the tests start, and what they wrote."""
 
+import ctypes
 import os
 import signal
 import subprocess
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_the_tests():
+    """Nothing stays behind when the tests' own process is ended by force."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
 
 # All that run now: their output is shown when a test fails.
 RUNNING = []
@@ -25,6 +35,7 @@ class Process:
                 stderr=stderr,
                 cwd=options.pop("cwd", directory),
                 start_new_session=True,
+                preexec_fn=_end_with_the_tests,
                 **options,
             )
         RUNNING.append(self)
