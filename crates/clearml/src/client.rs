@@ -41,6 +41,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     own: Mutex<own_token::OwnToken>,
     facts: Publish<ServerFacts>,
+    /// Held while the facts change: what two calls learn at once must not replace one another.
+    changing_facts: std::sync::Mutex<()>,
 }
 
 /// For whom a call is made, and with what.
@@ -62,6 +64,7 @@ impl Clearml {
             clock,
             own: Mutex::default(),
             facts: live(ServerFacts::default()).0,
+            changing_facts: std::sync::Mutex::default(),
         })))
     }
 
@@ -202,6 +205,11 @@ impl Clearml {
     }
 
     fn change_facts(&self, change: impl Fn(&ServerFacts) -> ServerFacts) {
+        let _alone = self
+            .0
+            .changing_facts
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let before = self.0.facts.get();
         let after = change(&before);
         if after != *before {
@@ -219,4 +227,40 @@ impl Clearml {
 
 fn encode(body: &impl Serialize) -> Result<Vec<u8>, CallError> {
     serde_json::to_vec(body).map_err(|error| CallError::Untrusted(format!("the request cannot be written: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_core::clock::ManualClock;
+
+    use super::*;
+    use crate::settings::KeyPair;
+
+    #[test]
+    fn what_two_calls_learn_at_once_is_all_kept() {
+        let settings = Settings::new("http://127.0.0.1:9", Live::fixed(KeyPair::default()));
+        let clearml = Clearml::new(settings, Arc::new(ManualClock::default())).expect("good settings");
+        let (begun, begins) = std::sync::mpsc::channel();
+        let (done, second) = std::sync::mpsc::channel();
+        std::thread::scope(|threads| {
+            let other = &clearml;
+            threads.spawn(move || {
+                begins.recv().expect("the first change begins");
+                other.note_key(&KeyState::Accepted);
+                // The first change may be over by now.
+                let _ = done.send(());
+            });
+            clearml.change_facts(|facts| {
+                begun.send(()).expect("the second change waits for it");
+                // The second change comes in between if it can.
+                let _ = second.recv_timeout(Duration::from_millis(200));
+                ServerFacts {
+                    has_passwords: Some(true),
+                    ..facts.clone()
+                }
+            });
+        });
+        let facts = clearml.0.facts.get();
+        assert_eq!((&facts.key, facts.has_passwords), (&KeyState::Accepted, Some(true)));
+    }
 }
