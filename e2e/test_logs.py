@@ -50,6 +50,28 @@ def test_no_log_holds_passwords_tokens_cookies_or_query_strings(place, browser):
         assert MARKER not in audit.read_text() and "eyJ" not in audit.read_text()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJpZGVudGl0eSI6e30.c2ln",
+        "cookie: portico-session-0011aabb=v1.k1.AAAAAAAAAAAAAAAAAAAAAAAA",
+        "password=alice-pw&user=alice",
+        "alice-secret-of-the-emulator-for-loopback-only",
+        f"GET /service/x/?token={MARKER}",
+    ],
+)
+def test_the_search_for_secrets_finds(line):
+    class Wrote:
+        name = "something"
+
+        @staticmethod
+        def output():
+            return f"harmless\n{line}\nharmless"
+
+    with pytest.raises(AssertionError, match="into its log"):
+        assert_no_secrets(Wrote)
+
+
 def enters(visitor):
     """Another try with the right password."""
     if visitor.page.locator("input[name=user]").count():
