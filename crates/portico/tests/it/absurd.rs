@@ -186,7 +186,7 @@ async fn an_address_that_two_owners_claim_is_given_to_neither() {
     let his = world.routed("bob", "his").await;
     let bob = world.by_basic("bob");
     until("both are refused", async || {
-        (alice.get(&format!("/service/{hers}/")).await.status == 502).then_some(())
+        (alice.tries(&format!("/service/{hers}/")).await?.status == 502).then_some(())
     })
     .await;
     for (visitor, task, other) in [(&alice, &hers, &his), (&bob, &his, &hers), (&bob, &hers, &his)] {

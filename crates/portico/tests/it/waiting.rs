@@ -61,7 +61,7 @@ async fn a_task_that_ended_says_so_to_those_who_see_it() {
     world.emulator.set_status(&task, "failed");
     let (alice, path) = (world.by_basic("alice"), format!("/service/{task}/"));
     until("the end is seen", async || {
-        (alice.get(&path).await.status == 410).then_some(())
+        (alice.tries(&path).await?.status == 410).then_some(())
     })
     .await;
     let answer = world.by_basic("bob").get(&path).await;
