@@ -89,5 +89,5 @@ impl Peer {
 
 /// A loopback address at which nothing listens.
 pub(crate) async fn nowhere() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.78:0").await.unwrap().local_addr().unwrap()
 }

@@ -73,7 +73,11 @@ async fn a_closed_port_means_starting_at_first_and_then_not_listening() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_that_once_listened_is_not_starting() {
-    let peer = behaves::says("").await;
+    // An address of its own: another test could get the port of 127.0.0.1 that is given back here.
+    let listener = TcpListener::bind("127.0.0.77:0").await.unwrap();
+    let peer = Peer::on(listener, |stream, seen| {
+        behaves::answering(stream, seen, |_| behaves::ok("", "ok"))
+    });
     let gateway = gateway(&[Spec::at(peer.address)]).await;
     assert_eq!(gateway.get(&path("/")).await.status, 200);
     drop(peer);
