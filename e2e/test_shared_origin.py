@@ -18,6 +18,8 @@ self.addEventListener('fetch', event => event.respondWith(new Response('owned', 
 """
 _REGISTER = """scope => navigator.serviceWorker.register('worker.js', {scope})
     .then(got => 'registered for ' + new URL(got.scope).pathname, error => error.name)"""
+# Registering is not yet answering: a page that is opened before the worker is active still comes from the server.
+_ACTIVE = "navigator.serviceWorker.ready.then(got => got.active !== null)"
 _HOSTILE_COOKIES = (
     "tossed=1; Path=/",
     "wide=1; Path=/; Domain=localhost",
@@ -54,6 +56,7 @@ def test_the_hostile_application_is_dangerous_without_the_gateway(place, browser
     work_in(visitor, link)
     assert visitor.cookies()["tossed"]["path"] == "/"
     assert visitor.page.evaluate(_REGISTER, "/") == "registered for /"
+    assert visitor.page.evaluate(_ACTIVE)
     visitor.open(f"http://localhost:{bad.port}/another/")
     assert visitor.text() == "owned"
     fresh = browser.visitor()
