@@ -240,6 +240,8 @@ pub struct Endpoint {
     pub company: CompanyId,
     /// The address that is dialled. Never one that the task merely claims.
     pub upstream: SocketAddr,
+    /// The public port of a stream endpoint; `None` for one that is reached by its path.
+    pub port: Option<u16>,
     /// Whether the prefix reaches the application.
     pub prefix_choice: Prefix,
     /// Who may reach it, and where that was said.

@@ -13,6 +13,7 @@ pub mod live;
 pub mod notation;
 pub mod observe;
 pub mod page;
+pub mod ports;
 pub mod principal;
 pub mod refusal;
 pub mod routes;

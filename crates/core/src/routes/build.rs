@@ -110,6 +110,7 @@ impl RouteTable {
                         owner: task.owner.clone(),
                         company: task.company.clone(),
                         upstream,
+                        port: None,
                         prefix_choice: ask.prefix,
                         access: self.policy.access.rule_for(task, ask.access.as_ref()),
                     }))
