@@ -87,6 +87,7 @@ impl RouteTable {
                     let request = task.requests.iter().find(|request| request.name == endpoint.key.name);
                     let origin = match request.map(|request| request.origin) {
                         Some(RequestOrigin::Property) => "its property portico",
+                        Some(RequestOrigin::Annotation) => "its pod's annotation portico/endpoints",
                         _ => "its runtime keys",
                     };
                     told.pass(

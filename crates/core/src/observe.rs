@@ -173,6 +173,8 @@ pub enum RequestOrigin {
     Runtime,
     /// The user property `portico`.
     Property,
+    /// The pod's annotation `portico/endpoints`.
+    Annotation,
 }
 
 /// Why a request cannot be understood. Texts are cut at 64 characters.

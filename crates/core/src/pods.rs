@@ -1,0 +1,155 @@
+//! Pods, as a source of truth about where a task runs, and what becomes of an observation because of them.
+//!
+//! Where there are pods, a task's word about its address only chooses among the pods of that task; a task without a living pod
+//! is not reached, whatever it says. Addresses of pods are reused, so that nothing is remembered of a pod that is gone.
+
+mod join;
+mod label;
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use crate::{endpoint::TaskId, observe::Request};
+
+pub use join::join;
+pub use label::label_value;
+
+/// All pods that live now and belong to a task, and the tasks whose pods are gone. A whole list, never a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pods {
+    live: Vec<Arc<Pod>>,
+    gone: Vec<TaskId>,
+}
+
+/// A living pod: it runs, has an address, and nobody has asked for its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// The task that runs in it.
+    pub task: TaskId,
+    /// Which of the task's nodes it is; 0 is the first.
+    pub rank: u16,
+    /// The id of the queue from which the task came.
+    pub queue: Option<Arc<str>>,
+    /// The name of that queue in the form of [`label_value`].
+    pub queue_label: Option<Arc<str>>,
+    /// Its addresses; the first is the one to dial. Never empty.
+    pub addresses: Vec<IpAddr>,
+    /// Whether Kubernetes calls it ready. Tasks have no probes, so this says only that the container runs.
+    pub is_ready: bool,
+    /// It shares the node's network: its address is the node's, and other ports there belong to others.
+    pub has_host_network: bool,
+    /// What its annotation `portico/endpoints` asks for; empty without one.
+    pub requests: Vec<Request>,
+    /// Kubernetes' own id for it; another pod of the same name has another one.
+    pub uid: Arc<str>,
+    /// Its name, unique in the namespace while it exists.
+    pub name: Arc<str>,
+}
+
+/// What the operator allows of pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PodRules {
+    /// Pods that share their node's network are dialed too.
+    pub allows_host_network: bool,
+}
+
+/// Why a living pod is not dialed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum PodFault {
+    /// It shares the node's network.
+    #[error("it shares the node's network, where other ports belong to others")]
+    HostNetwork,
+    /// Another living pod says that it is the same node of the same task.
+    #[error("the pod {other} says that it runs the same task {task}")]
+    SameTask {
+        /// The task.
+        task: TaskId,
+        /// The other pod's name.
+        other: Arc<str>,
+    },
+    /// A living pod of another task has the same address: one of the two has lost it already.
+    #[error("the pod {other} of another task has the same address {address}")]
+    SameAddress {
+        /// The address.
+        address: IpAddr,
+        /// The other pod's name.
+        other: Arc<str>,
+    },
+}
+
+impl Pods {
+    /// Sorts the pods by task, rank and name. A task with a living pod is not gone.
+    pub fn new(mut live: Vec<Arc<Pod>>, mut gone: Vec<TaskId>) -> Self {
+        live.sort_by(|one, other| (one.task, one.rank, &one.name).cmp(&(other.task, other.rank, &other.name)));
+        gone.sort_unstable();
+        gone.dedup();
+        gone.retain(|task| live.binary_search_by_key(task, |pod| pod.task).is_err());
+        Self { live, gone }
+    }
+
+    /// The living pods, sorted by task, rank and name.
+    pub fn live(&self) -> &[Arc<Pod>] {
+        &self.live
+    }
+
+    /// The living pods of one task, sorted by rank and name.
+    pub fn of(&self, task: TaskId) -> &[Arc<Pod>] {
+        let from = self.live.partition_point(|pod| pod.task < task);
+        let to = self.live.partition_point(|pod| pod.task <= task);
+        self.live.get(from..to).unwrap_or_default()
+    }
+
+    /// The tasks that had a pod here and have none any more, sorted.
+    pub fn gone(&self) -> &[TaskId] {
+        &self.gone
+    }
+
+    /// True if the task had a pod here and has none any more.
+    pub fn is_gone(&self, task: TaskId) -> bool {
+        self.gone.binary_search(&task).is_ok()
+    }
+
+    /// The living pods that are not dialed, and why. In the order of [`Self::live`].
+    pub fn faults(&self, rules: PodRules) -> Vec<(&Arc<Pod>, PodFault)> {
+        let is_shut_out = |pod: &Pod| pod.has_host_network && !rules.allows_host_network;
+        let mut by_address: HashMap<IpAddr, Vec<&Arc<Pod>>> = HashMap::new();
+        for pod in self.live.iter().filter(|pod| !pod.has_host_network) {
+            for address in &pod.addresses {
+                by_address.entry(*address).or_default().push(pod);
+            }
+        }
+        let same_address = |pod: &Arc<Pod>| {
+            let meetings = pod
+                .addresses
+                .iter()
+                .filter_map(|address| Some((address, by_address.get(address)?)));
+            meetings
+                .flat_map(|(address, pods)| pods.iter().map(move |other| (*address, *other)))
+                .find(|(_, other)| other.task != pod.task)
+                .filter(|_| !pod.has_host_network)
+        };
+        let same_task = |pod: &Arc<Pod>| {
+            let mut others = self.of(pod.task).iter();
+            others.find(|other| other.uid != pod.uid && other.rank == pod.rank && !is_shut_out(other))
+        };
+        let fault = |pod: &Arc<Pod>| {
+            if is_shut_out(pod) {
+                return Some(PodFault::HostNetwork);
+            }
+            if let Some((address, other)) = same_address(pod) {
+                let other = other.name.clone();
+                return Some(PodFault::SameAddress { address, other });
+            }
+            same_task(pod).map(|other| PodFault::SameTask {
+                task: pod.task,
+                other: other.name.clone(),
+            })
+        };
+        self.live
+            .iter()
+            .filter_map(|pod| fault(pod).map(|fault| (pod, fault)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! The observation of tasks, seen through the pods that run them.
+
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
+
+use super::{Pod, PodRules, Pods, label_value};
+use crate::observe::{Observation, ObservedTask, Request};
+
+/// What remains of an observation where pods are the truth:
+///
+/// * a task is known by the addresses of its living pods alone, the first rank first. What the task claims counts if it is one of
+///   them; otherwise the first is meant.
+/// * a task whose pods are gone stays, without any address: its visitors are told, and what was published is withdrawn.
+/// * a task that never had a pod here is another gateway's, or not yet anybody's: it is not here.
+/// * the pod's label tells the queue, unless it agrees with what the task says.
+/// * what the annotation of a pod asks for is asked for, beside what the task asks.
+///
+/// `previous` is the last result: tasks that have not changed are handed on as the same `Arc`.
+pub fn join(observation: &Observation, pods: &Pods, rules: PodRules, previous: &Observation) -> Observation {
+    let refused: HashSet<&str> = pods.faults(rules).into_iter().map(|(pod, _)| &*pod.uid).collect();
+    let joined = observation.tasks().iter().filter_map(|task| {
+        let own = pods.of(task.id);
+        if own.is_empty() && !pods.is_gone(task.id) {
+            return None;
+        }
+        let dialed: Vec<&Pod> = own
+            .iter()
+            .filter(|pod| !refused.contains(&*pod.uid))
+            .map(|pod| &**pod)
+            .collect();
+        let seen = see(task, own, &dialed);
+        let known = [Some(task), previous.task(task.id)];
+        let same = known.into_iter().flatten().find(|known| ***known == seen);
+        Some(same.cloned().unwrap_or_else(|| Arc::new(seen)))
+    });
+    Observation::new(joined.collect())
+}
+
+fn see(task: &ObservedTask, own: &[Arc<Pod>], dialed: &[&Pod]) -> ObservedTask {
+    let addresses: Vec<IpAddr> = dialed.iter().flat_map(|pod| &pod.addresses).copied().collect();
+    let mut seen = task.clone();
+    for ask in seen.requests.iter_mut().filter_map(|request| request.ask.as_mut().ok()) {
+        let claimed = ask.claimed.map(|claimed| claimed.to_canonical());
+        ask.claimed = claimed.filter(|claimed| addresses.contains(claimed));
+    }
+    for pod in dialed {
+        let fresh: Vec<Request> = pod
+            .requests
+            .iter()
+            .filter(|asked| !asks(&seen, asked))
+            .cloned()
+            .collect();
+        seen.requests.extend(fresh.into_iter().map(|request| at(pod, request)));
+    }
+    let order = |request: &Request| (request.protocol, request.name.clone());
+    seen.requests.sort_by_key(order);
+    seen.addresses = addresses;
+    seen.queue = queue(task.queue.as_ref(), own);
+    seen
+}
+
+/// What the task itself asks for comes before what its pod does.
+fn asks(task: &ObservedTask, asked: &Request) -> bool {
+    let is_same = |own: &Request| own.protocol == asked.protocol && own.name == asked.name;
+    task.requests.iter().any(is_same)
+}
+
+fn at(pod: &Pod, mut request: Request) -> Request {
+    if let Ok(ask) = &mut request.ask {
+        ask.claimed = pod.addresses.first().copied();
+    }
+    request
+}
+
+/// The label was written by the agent, the task may be edited by its colleagues; but only the task knows the name in full.
+fn queue(of_task: Option<&Arc<str>>, own: &[Arc<Pod>]) -> Option<Arc<str>> {
+    let label = own.iter().find_map(|pod| pod.queue_label.as_ref());
+    match (of_task, label) {
+        (Some(name), Some(label)) if label_value(name) != **label => Some(label.clone()),
+        (None, label) => label.cloned(),
+        (name, _) => name.cloned(),
+    }
+}

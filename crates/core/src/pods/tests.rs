@@ -1,0 +1,242 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use super::*;
+use crate::{
+    clock::Timestamp,
+    dial::{DialRules, Undialable},
+    endpoint::{Prefix, Protocol},
+    notation,
+    observe::{Ask, Observation, ObservedTask, RequestOrigin, TaskStatus},
+    principal::{CompanyId, UserId},
+};
+
+const DIALS: PodRules = PodRules {
+    allows_host_network: false,
+};
+
+fn id(digit: char) -> TaskId {
+    TaskId::parse(&digit.to_string().repeat(32)).unwrap()
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn task(digit: char, claimed: Option<&str>) -> ObservedTask {
+    let ask = Ask {
+        claimed: claimed.map(ip),
+        port: 80,
+        prefix: Prefix::Auto,
+        access: None,
+    };
+    ObservedTask {
+        id: id(digit),
+        name: "a task".into(),
+        owner: UserId::new("alice"),
+        company: CompanyId::new("c"),
+        project: None,
+        queue: Some("gpu queue".into()),
+        status: TaskStatus::InProgress,
+        status_since: Timestamp::from_secs(1),
+        started: None,
+        addresses: vec![ip("192.0.2.99")],
+        requests: vec![Request {
+            protocol: Protocol::Http,
+            name: None,
+            origin: RequestOrigin::Runtime,
+            ask: Ok(ask),
+        }],
+        published: vec![],
+    }
+}
+
+fn pod(digit: char, rank: u16, address: &str) -> Pod {
+    Pod {
+        task: id(digit),
+        rank,
+        queue: None,
+        queue_label: Some("gpu-queue".into()),
+        addresses: vec![ip(address)],
+        is_ready: true,
+        has_host_network: false,
+        requests: vec![],
+        uid: format!("uid-{digit}-{rank}-{address}").into(),
+        name: format!("pod-{digit}-{rank}-{address}").into(),
+    }
+}
+
+fn pods(live: impl IntoIterator<Item = Pod>) -> Pods {
+    Pods::new(live.into_iter().map(Arc::new).collect(), vec![])
+}
+
+fn joined(tasks: impl IntoIterator<Item = ObservedTask>, pods: &Pods) -> Observation {
+    let seen = Observation::new(tasks.into_iter().map(Arc::new).collect());
+    join(&seen, pods, DIALS, &Observation::default())
+}
+
+/// Where the first request of a task leads, even if the operator allowed every network.
+fn dialed(observation: &Observation, digit: char) -> Result<String, Undialable> {
+    let rules = DialRules {
+        networks: vec!["0.0.0.0/0".parse().unwrap()],
+        ..DialRules::default()
+    };
+    let task = observation.task(id(digit)).unwrap();
+    let ask = task.requests[0].ask.as_ref().unwrap();
+    let judged = rules.judge(ask.claimed, ask.port, &task.addresses);
+    judged.map(|target| target.to_string()).map_err(|(_, why)| why)
+}
+
+#[test]
+fn a_task_is_dialed_at_its_pod_whatever_it_claims() {
+    let pods = pods([pod('a', 0, "10.0.0.1"), pod('b', 0, "10.0.0.2")]);
+    for claimed in [
+        None,
+        Some("10.0.0.1"),
+        Some("10.0.0.2"),
+        Some("10.9.9.9"),
+        Some("169.254.169.254"),
+        Some("127.0.0.1"),
+        Some("192.0.2.99"),
+        Some("::ffff:10.0.0.1"),
+    ] {
+        let seen = joined([task('a', claimed)], &pods);
+        assert_eq!(dialed(&seen, 'a').as_deref(), Ok("10.0.0.1:80"), "{claimed:?}");
+    }
+}
+
+#[test]
+fn a_claim_chooses_among_the_pods_of_the_task() {
+    let pods = pods([pod('a', 1, "10.0.0.2"), pod('a', 0, "10.0.0.1")]);
+    let seen = |claimed| dialed(&joined([task('a', claimed)], &pods), 'a').unwrap();
+    assert_eq!(seen(Some("10.0.0.2")), "10.0.0.2:80");
+    assert_eq!(seen(Some("10.0.0.1")), "10.0.0.1:80");
+    assert_eq!(seen(None), "10.0.0.1:80", "the first rank is meant");
+    assert_eq!(seen(Some("10.0.0.3")), "10.0.0.1:80", "the first rank is meant");
+}
+
+#[test]
+fn a_task_whose_pod_is_gone_has_no_address_even_if_every_network_is_allowed() {
+    let gone = Pods::new(vec![], vec![id('a')]);
+    for claimed in [None, Some("10.0.0.1"), Some("192.0.2.99")] {
+        let seen = joined([task('a', claimed)], &gone);
+        assert_eq!(dialed(&seen, 'a'), Err(Undialable::Unknown), "{claimed:?}");
+    }
+}
+
+#[test]
+fn a_task_that_never_had_a_pod_here_is_not_here() {
+    let seen = joined(
+        [task('a', None), task('b', Some("10.0.0.1"))],
+        &pods([pod('a', 0, "10.0.0.1")]),
+    );
+    assert_eq!(seen.tasks().len(), 1);
+    assert!(seen.task(id('b')).is_none());
+}
+
+#[test]
+fn an_address_that_two_tasks_have_leads_to_neither() {
+    let pods = pods([
+        pod('a', 0, "10.0.0.1"),
+        pod('b', 0, "10.0.0.1"),
+        pod('c', 0, "10.0.0.3"),
+    ]);
+    let seen = joined([task('a', None), task('b', None), task('c', None)], &pods);
+    assert_eq!(dialed(&seen, 'a'), Err(Undialable::Unknown));
+    assert_eq!(dialed(&seen, 'b'), Err(Undialable::Unknown));
+    assert_eq!(dialed(&seen, 'c').as_deref(), Ok("10.0.0.3:80"));
+    assert_eq!(pods.faults(DIALS).len(), 2);
+}
+
+#[test]
+fn two_pods_that_say_they_are_one_are_both_refused() {
+    let mut copy = pod('a', 0, "10.0.0.2");
+    copy.name = "copy".into();
+    let pods = pods([pod('a', 0, "10.0.0.1"), copy, pod('a', 1, "10.0.0.3")]);
+    let seen = joined([task('a', Some("10.0.0.2"))], &pods);
+    assert_eq!(
+        dialed(&seen, 'a').as_deref(),
+        Ok("10.0.0.3:80"),
+        "the other rank is nobody else's"
+    );
+    let faults: Vec<String> = pods.faults(DIALS).iter().map(|(_, fault)| fault.to_string()).collect();
+    assert_eq!(faults.len(), 2);
+    assert!(faults[0].starts_with("the pod pod-a-0-10.0.0.1 says"), "{faults:?}");
+}
+
+#[test]
+fn a_pod_on_the_nodes_network_is_refused_unless_allowed() {
+    let mut host = pod('a', 0, "10.0.0.1");
+    host.has_host_network = true;
+    let pods = pods([host]);
+    assert_eq!(dialed(&joined([task('a', None)], &pods), 'a'), Err(Undialable::Unknown));
+    assert_eq!(pods.faults(DIALS)[0].1, PodFault::HostNetwork);
+    let allowed = PodRules {
+        allows_host_network: true,
+    };
+    assert_eq!(pods.faults(allowed), []);
+    let seen = Observation::new(vec![Arc::new(task('a', None))]);
+    let seen = join(&seen, &pods, allowed, &Observation::default());
+    assert_eq!(dialed(&seen, 'a').as_deref(), Ok("10.0.0.1:80"));
+}
+
+#[test]
+fn an_annotation_asks_beside_the_task() {
+    let mut annotated = pod('a', 0, "10.0.0.1");
+    annotated.requests = notation::parse("http:1; ui=http:7860; db=tcp:5432", RequestOrigin::Annotation);
+    let seen = joined([task('a', None)], &pods([annotated]));
+    let task = seen.task(id('a')).unwrap();
+    let asked: Vec<_> = task
+        .requests
+        .iter()
+        .map(|request| (request.name.as_deref(), request.ask.as_ref().unwrap().port))
+        .collect();
+    assert_eq!(
+        asked,
+        [(None, 80), (Some("ui"), 7860), (Some("db"), 5432)],
+        "the task's own word comes first"
+    );
+}
+
+#[test]
+fn the_pods_label_tells_the_queue_and_the_task_its_full_name() {
+    let pods = pods([pod('a', 0, "10.0.0.1")]);
+    let queue = |told: Option<&str>| {
+        let mut told_task = task('a', None);
+        told_task.queue = told.map(Arc::from);
+        let seen = joined([told_task], &pods);
+        seen.task(id('a')).unwrap().queue.clone().unwrap().to_string()
+    };
+    assert_eq!(queue(Some("gpu queue")), "gpu queue");
+    assert_eq!(
+        queue(Some("another queue")),
+        "gpu-queue",
+        "a colleague's edit opens no other gateway"
+    );
+    assert_eq!(queue(None), "gpu-queue");
+}
+
+#[test]
+fn what_has_not_changed_is_the_same_value() {
+    let seen = Observation::new(vec![Arc::new(task('a', None)), Arc::new(task('b', None))]);
+    let before = join(
+        &seen,
+        &pods([pod('a', 0, "10.0.0.1"), pod('b', 0, "10.0.0.2")]),
+        DIALS,
+        &Observation::default(),
+    );
+    let after = join(
+        &seen,
+        &pods([pod('a', 0, "10.0.0.1"), pod('b', 0, "10.0.0.3")]),
+        DIALS,
+        &before,
+    );
+    let same = |digit| Arc::ptr_eq(before.task(id(digit)).unwrap(), after.task(id(digit)).unwrap());
+    assert!(same('a'));
+    assert!(!same('b'));
+}
+
+#[test]
+fn a_task_that_lives_again_is_not_gone() {
+    let pods = Pods::new(vec![Arc::new(pod('a', 0, "10.0.0.1"))], vec![id('b'), id('a'), id('b')]);
+    assert_eq!(pods.gone(), [id('b')]);
+}
