@@ -57,9 +57,18 @@ pub(crate) fn endpoint(name: &str, features: FeatureSet) -> Option<Endpoint> {
         "queues" => queues::endpoint(action),
         "tasks" => tasks::endpoint(action),
         "users" => users::endpoint(action, features),
-        "workers" => workers::endpoint(action),
+        "workers" => workers::endpoint(action, features),
         _ => None,
     }
+}
+
+/// Whether only the enterprise server has that call, and clients of the open-source server try it all the same: they take
+/// "unable to find endpoint" for an answer.
+pub(crate) fn is_enterprise(name: &str) -> bool {
+    matches!(
+        name,
+        "users.get_vaults" | "workers.get_runtime_properties" | "workers.set_runtime_properties"
+    )
 }
 
 /// A call for everybody who is let in.

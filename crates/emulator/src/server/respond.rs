@@ -101,7 +101,7 @@ async fn api(emulator: &Emulator, request: Request<Incoming>, peer: SocketAddr) 
     };
     let endpoint =
         services::endpoint(&named.name, emulator.feature_set()).filter(|endpoint| endpoint.since <= named.requested);
-    emulator.count(&named.name, endpoint.is_some());
+    emulator.count(&named.name, endpoint.is_some() || services::is_enterprise(&named.name));
     named.actual = endpoint.map(|endpoint| endpoint.since);
 
     let body = read(body).await?;

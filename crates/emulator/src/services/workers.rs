@@ -7,16 +7,20 @@ use crate::{
     call::Call,
     collection::{text, texts},
     error::ApiError,
+    settings::FeatureSet,
     state::object,
 };
 
-pub(super) fn endpoint(action: &str) -> Option<Endpoint> {
+pub(super) fn endpoint(action: &str, features: FeatureSet) -> Option<Endpoint> {
     Some(match action {
         "register" => any((2, 4), register),
         "unregister" => any((2, 4), unregister),
         "status_report" => any((2, 4), status_report),
         "get_all" => any((2, 4), get_all),
         "get_stats" => any((2, 4), |_| Ok(json!({"workers": []}))),
+        // Only the enterprise server keeps properties of workers (its published reference).
+        "get_runtime_properties" if features == FeatureSet::Advanced => any((2, 13), get_runtime_properties),
+        "set_runtime_properties" if features == FeatureSet::Advanced => any((2, 13), set_runtime_properties),
         _ => return None,
     })
 }
@@ -104,4 +108,38 @@ fn get_all(call: &mut Call<'_>) -> Result<Value, ApiError> {
             answer
         });
     Ok(json!({"workers": workers.collect::<Vec<_>>()}))
+}
+
+fn get_runtime_properties(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let key = key(call)?;
+    let kept = call
+        .state
+        .workers
+        .get(&key)
+        .and_then(|worker| worker.get("runtime_properties"));
+    Ok(json!({"runtime_properties": kept.cloned().unwrap_or_else(|| json!([]))}))
+}
+
+/// An expiry of 0 takes a property away.
+fn set_runtime_properties(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let key = key(call)?;
+    let given = call.arguments.map.get("runtime_properties").and_then(Value::as_array);
+    let given = given
+        .cloned()
+        .ok_or_else(|| ApiError::field_required("runtime_properties"))?;
+    let worker = call.state.workers.entry(key).or_default();
+    let kept = worker.entry("runtime_properties").or_insert_with(|| json!([]));
+    let (mut added, mut removed) = (Vec::new(), Vec::new());
+    if let Some(kept) = kept.as_array_mut() {
+        for property in given {
+            kept.retain(|known| known["key"] != property["key"]);
+            if property["expiry"] == 0 {
+                removed.push(property["key"].clone());
+            } else {
+                added.push(property["key"].clone());
+                kept.push(property);
+            }
+        }
+    }
+    Ok(json!({"added": added, "removed": removed, "errors": []}))
 }

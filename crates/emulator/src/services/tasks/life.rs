@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{TYPES, status, subject};
 use crate::{
     call::Call,
-    collection::{text, texts},
+    collection::{Document, text, texts},
     error::ApiError,
     ids, state,
 };
@@ -149,9 +149,8 @@ pub(super) fn archive(call: &mut Call<'_>, into: bool) -> Result<Value, ApiError
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let force = call.arguments.flag("force");
     let (id, task) = subject(call)?;
-    let status = text(task, "status");
-    if status != "created" && !force {
-        return Err(ApiError::task_status("created", status));
+    if let Some(refusal) = keeps(&id, task).filter(|_| !force) {
+        return Err(refusal);
     }
     let children = remove(call, &id);
     Ok(json!({"deleted": true, "updated_children": children, "updated_models": 0, "deleted_models": 0, "urls": null}))
@@ -167,10 +166,7 @@ pub(super) fn delete_many(call: &mut Call<'_>) -> Result<Value, ApiError> {
     for id in ids {
         let refusal = match call.state.tasks.of(&id, &company) {
             None => Some(ApiError::invalid_task_id(&id, &company)),
-            Some(task) if text(task, "status") != "created" && !force => {
-                Some(ApiError::task_status("created", text(task, "status")))
-            }
-            Some(_) => None,
+            Some(task) => keeps(&id, task).filter(|_| !force),
         };
         if let Some(error) = refusal {
             failed
@@ -181,6 +177,16 @@ pub(super) fn delete_many(call: &mut Call<'_>) -> Result<Value, ApiError> {
         }
     }
     Ok(json!({"succeeded": succeeded, "failed": failed}))
+}
+
+/// Why the task is not deleted without force: it is neither new nor archived.
+fn keeps(id: &str, task: &Document) -> Option<ApiError> {
+    let status = text(task, "status");
+    if status == "created" || texts(task.get("system_tags")).iter().any(|tag| tag == "archived") {
+        return None;
+    }
+    let why = format!("due to status, use force=True): task={id}, expected=created, current={status}");
+    Some(ApiError::new(400, 123, format!("Task cannot be deleted ({why}")))
 }
 
 /// Removes a task and what hangs on it; says how many children lost their parent.

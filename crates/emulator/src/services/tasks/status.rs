@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::subject;
 use crate::{
     call::Call,
-    collection::{Document, put, text},
+    clock,
+    collection::{Document, put, text, texts},
     error::ApiError,
     services::queues,
 };
@@ -76,16 +77,32 @@ pub(super) fn started(call: &mut Call<'_>) -> Result<Value, ApiError> {
     Ok(json!({"updated": 1, "started": 1, "fields": fields}))
 }
 
-/// A task that a worker runs is only told to stop; any other stops at once.
+/// Seconds without news after which the server no longer believes that a worker runs the task.
+const WORKER_SECS: i64 = 600;
+
+/// A task that a worker runs is only told to stop: the worker sees the message and reports the end by itself. What waits
+/// in a queue, runs on somebody's own machine, or has a worker without news stops at once.
 pub(super) fn stop(call: &mut Call<'_>) -> Result<Value, ApiError> {
-    let force = call.arguments.flag("force");
-    let now = call.now;
+    let (now, stopper) = (call.now, call.identity()?.user_name.clone());
     let (_, task) = subject(call)?;
-    if text(task, "status") == "in_progress" && task.contains_key("last_worker") && !force {
-        task.insert("status_message".to_owned(), json!("stopping"));
-        return Ok(json!({"updated": 1, "fields": {"status_message": "stopping", "last_update": now.precise()}}));
+    let status = text(task, "status").to_owned();
+    let has_news =
+        clock::parse(text(task, "last_update")).is_some_and(|update| now.secs() - update.secs() < WORKER_SECS);
+    let is_development = texts(task.get("system_tags")).iter().any(|tag| tag == "development");
+    let is_run_by_worker = task.contains_key("last_worker") && has_news;
+    let (to, message) = if status == "queued" || is_development || !is_run_by_worker {
+        ("stopped", format!("Stopped by {stopper}"))
+    } else {
+        (status.as_str(), "stopping".to_owned())
+    };
+    // The caller gives the reason; the message is the server's own.
+    call.arguments.map.insert("status_message".to_owned(), json!(message));
+    let outcome = ended(call, to)?;
+    if status == "queued" {
+        let id = call.arguments.text("task")?.to_owned();
+        call.state.dequeue(&id);
     }
-    stopped(call)
+    Ok(outcome)
 }
 
 pub(super) fn stopped(call: &mut Call<'_>) -> Result<Value, ApiError> {
@@ -148,14 +165,25 @@ pub(super) fn enqueue(call: &mut Call<'_>) -> Result<Value, ApiError> {
     Ok(json!({"updated": 1, "queued": 1, "fields": fields}))
 }
 
+/// Takes the task out of its queue and leaves it with the status that it had before, or the one that is given. A task
+/// that neither waits nor runs stays as it is, and that is no error.
 pub(super) fn dequeue(call: &mut Call<'_>) -> Result<Value, ApiError> {
-    let (id, status) = subject(call).map(|(id, task)| (id, text(task, "status").to_owned()))?;
-    if status != "queued" {
-        return Err(ApiError::task_status("queued", &status));
+    let (id, task) = subject(call)?;
+    let (status, before) = (text(task, "status").to_owned(), text(task, "enqueue_status").to_owned());
+    call.state.dequeue(&id);
+    if !matches!(status.as_str(), "queued" | "in_progress") {
+        return Ok(json!({"dequeued": 1, "updated": 0}));
     }
-    let found = call.state.dequeue(&id);
-    let fields = change(call, "created")?;
-    Ok(json!({"updated": 1, "dequeued": u8::from(found), "fields": fields}))
+    let to = match call.arguments.optional("new_status") {
+        Some(given) => given.to_owned(),
+        None if before.is_empty() => "created".to_owned(),
+        None => before,
+    };
+    call.arguments.map.insert("force".to_owned(), json!(true));
+    let mut fields = change(call, &to)?;
+    fields.insert("enqueue_status".to_owned(), Value::Null);
+    subject(call)?.1.remove("enqueue_status");
+    Ok(json!({"dequeued": 1, "updated": 1, "fields": fields}))
 }
 
 pub(super) fn ping(call: &mut Call<'_>) -> Result<Value, ApiError> {
