@@ -14,16 +14,18 @@ mod reader;
 mod rules;
 mod said;
 mod sections;
+mod streams;
 
 use std::path::Path;
 
-pub use forms::{DiscoveryKind, LogFormat, LogLevel, Publish, Sink};
+pub use forms::{Admission, DiscoveryKind, LogFormat, LogLevel, Publish, Sink};
 pub use keys::{Fallback, IGNORED, KEYS, Key};
 pub use mistake::{Mistake, Mistakes, Notice, Place};
 pub use probe::probe;
 pub use sections::{
     Access, Clearml, Config, Console, Control, Discovery, Http, Log, Operations, SecretSource, Session, Shutdown, State,
 };
+pub use streams::Streams;
 
 /// A configuration without mistakes, and what the operator should know of it.
 #[derive(Debug)]

@@ -25,9 +25,13 @@ fn judge(loaded: Result<Loaded, Mistakes>) -> (String, bool) {
         Ok(loaded) => {
             // The gateway itself holds its ports: they are tried only where it does not run.
             let is_running = ask(&loaded.config.control.socket, &Request::Health).is_ok();
-            let mistakes = if is_running { Vec::new() } else { config::probe(&loaded) };
-            let notices = list(&loaded.notices);
-            if mistakes.is_empty() {
+            let found = if is_running {
+                Mistakes::default()
+            } else {
+                config::probe(&loaded)
+            };
+            let notices = list(&[loaded.notices, found.notices].concat());
+            if found.mistakes.is_empty() {
                 let running = if is_running {
                     "the gateway is running: its ports were not tried\n"
                 } else {
@@ -36,7 +40,7 @@ fn judge(loaded: Result<Loaded, Mistakes>) -> (String, bool) {
                 (format!("{}{running}{notices}", summary(&loaded.config)), true)
             } else {
                 let mistakes = Mistakes {
-                    mistakes,
+                    mistakes: found.mistakes,
                     notices: Vec::new(),
                 };
                 (format!("{mistakes}\n{notices}"), false)
@@ -73,9 +77,13 @@ fn summary(config: &Config) -> String {
         [] => "all queues".to_owned(),
         queues => format!("the queues {}", queues.join(", ")),
     };
+    let streams = match &config.streams {
+        Some(streams) => format!("{}, ports {}", streams.external, streams.range),
+        None => "none".into(),
+    };
     format!(
         "the configuration is good\n\
-         gateway    {} at {}, on {}\nconsole    {console}\noperations {}\nClearML    {}\ntasks      of {queues}\n",
+         gateway    {} at {}, on {}\nTCP        {streams}\nconsole    {console}\noperations {}\nClearML    {}\ntasks      of {queues}\n",
         config.site.name,
         config.site.router,
         list(&config.http.listen),

@@ -125,6 +125,15 @@ impl Form for SocketAddr {
     }
 }
 
+impl Form for IpAddr {
+    const EXPECTED: &'static str = "write an IP address of this machine: 0.0.0.0, ::, or one of its own";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        bare.parse().map_err(|_| not(text, "an IP address"))
+    }
+}
+
 impl Form for IpNet {
     const EXPECTED: &'static str = "write a network such as 10.0.0.0/8 or fd00::/8, or a single IP address";
 
@@ -267,6 +276,18 @@ words! {
         Always = "always",
         /// Route without writing: for trials beside another gateway.
         Never = "never",
+    }
+}
+
+words! {
+    /// Who may connect to a TCP endpoint.
+    Admission, "open, networks or signed-in", {
+        /// Everybody who reaches the port.
+        Open = "open",
+        /// Addresses in `streams.allowed_sources`.
+        Networks = "networks",
+        /// Addresses from which somebody is logged in who may.
+        SignedIn = "signed-in" | "signed_in",
     }
 }
 

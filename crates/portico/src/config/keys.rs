@@ -82,6 +82,20 @@ pub const KEYS: &[Key] = &[
     key("http.connections", "number", Value("20000"), "The most connections of visitors at one time; further ones wait."),
     key("http.connections_per_address", "number", Value("1000"), "The most connections from one address; further ones are turned away. Trusted proxies are exempt."),
 
+    key("streams.external_url", "host", Words("none: no TCP endpoints"), "The host name or IP address under which clients reach the ports of TCP endpoints: no scheme, no port. It is published in the tasks.")
+        .or(&["ROUTER__STREAM__EXTERNAL_URL", "STREAM_ROUTER_ADDRESS", "TCP_ROUTER_ADDRESS"]),
+    key("streams.port_range.start", "port", Words("none: no TCP endpoints"), "The first port for TCP endpoints. Each endpoint gets a port of its own and keeps it.")
+        .or(&["ROUTER__STREAM__PORT_RANGE__START", "STREAM_PORT_START", "TCP_PORT_START"]),
+    key("streams.port_range.end", "port", Words("none: no TCP endpoints"), "The last port for TCP endpoints.")
+        .or(&["ROUTER__STREAM__PORT_RANGE__END", "STREAM_PORT_END", "TCP_PORT_END"]),
+    key("streams.listen", "list of IP addresses", Value("0.0.0.0"), "On which addresses of this machine the ports are opened. `0.0.0.0`: all IPv4 addresses; `::`: all."),
+    key("streams.admission", "`open`, `networks` or `signed-in`", Value("open"), "Who may connect: everybody who reaches the port (the application asks for a password or a key), only `streams.allowed_sources`, or only addresses from which somebody is logged in who may open the endpoint."),
+    key("streams.allowed_sources", "list of networks", Words("none"), "From where connections are taken, with `streams.admission: networks`."),
+    key("streams.proxy_protocol", "yes or no", Value("false"), "Whether connections from `http.trusted_proxies` begin with a PROXY header (version 1 or 2), in which a load balancer tells the client's address."),
+    key("streams.connections", "number", Value("10000"), "The most TCP connections at one time; further ones are closed at once."),
+    key("streams.connections_per_address", "number", Value("1000"), "The most TCP connections from one address; further ones are closed at once. A trusted proxy that tells no other address is exempt."),
+    key("streams.cooling", "duration", Value("5m"), "How long a port stays with an endpoint that is gone, before another one may get it: nobody's client shall end up at somebody else's application."),
+
     key("console.url", "origin", Words("none: the log-in is shown on `gateway.url`, beside the applications"), "The address of the console and its log-in page. It should be another host than `gateway.url`'s, so that no application shares its origin."),
     key("console.listen", "list of addresses", Value("0.0.0.0:8012"), "Where the console is served, once `console.url` is set."),
 
@@ -149,8 +163,6 @@ const fn ignored(name: &'static str, notice: Option<&'static str>, about: &'stat
     Ignored { name, notice, about }
 }
 
-const STREAMS: &str = "TCP endpoints are not served yet; the setting has no effect";
-
 /// The enterprise gateway's variables that are accepted and have no effect.
 pub const IGNORED: &[Ignored] = &[
     ignored(
@@ -158,19 +170,6 @@ pub const IGNORED: &[Ignored] = &[
         None,
         "There is no second process that would have to reload.",
     ),
-    ignored(
-        "ROUTER__STREAM__EXTERNAL_URL",
-        Some(STREAMS),
-        "TCP endpoints come with a later version.",
-    ),
-    ignored("ROUTER__STREAM__PORT_RANGE__START", Some(STREAMS), "As above."),
-    ignored("ROUTER__STREAM__PORT_RANGE__END", Some(STREAMS), "As above."),
-    ignored("STREAM_ROUTER_ADDRESS", Some(STREAMS), "As above."),
-    ignored("STREAM_PORT_START", Some(STREAMS), "As above."),
-    ignored("STREAM_PORT_END", Some(STREAMS), "As above."),
-    ignored("TCP_ROUTER_ADDRESS", Some(STREAMS), "As above."),
-    ignored("TCP_PORT_START", Some(STREAMS), "As above."),
-    ignored("TCP_PORT_END", Some(STREAMS), "As above."),
     ignored(
         "AUTH_ENABLED",
         None,
@@ -224,12 +223,13 @@ pub(super) fn path(path: &str) -> Option<&'static str> {
     paths().find(|known| *known == path)
 }
 
-/// The first part of the paths that have two.
+/// What stands in front of a path's points.
 pub(super) fn sections() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().filter_map(|key| Some(key.path.split_once('.')?.0))
+    KEYS.iter()
+        .flat_map(|key| key.path.match_indices('.').map(|(at, _)| &key.path[..at]))
 }
 
-/// True for the first part of a path that has two.
+/// True for what keys stand below.
 pub(super) fn is_section(name: &str) -> bool {
     sections().any(|section| section == name)
 }

@@ -7,7 +7,7 @@ use std::{
 
 use portico_core::access::Who;
 
-use super::{Config, Publish, SecretSource, reader::Reader};
+use super::{Config, Publish, SecretSource, reader::Reader, streams};
 
 pub(super) fn judge(config: &Config, has_url: bool, read: &mut Reader) {
     name(config, read);
@@ -17,6 +17,7 @@ pub(super) fn judge(config: &Config, has_url: bool, read: &mut Reader) {
         server(config, read);
     }
     listeners(config, read);
+    streams::judge(config, read);
     networks(config, read);
     access(config, read);
     files(config, read);
@@ -29,12 +30,12 @@ pub(super) fn judge(config: &Config, has_url: bool, read: &mut Reader) {
     }
 }
 
-fn mistake(read: &mut Reader, key: &'static str, what: impl Into<String>, remedy: impl Into<String>) {
+pub(super) fn mistake(read: &mut Reader, key: &'static str, what: impl Into<String>, remedy: impl Into<String>) {
     let place = read.place(key);
     read.said.mistake(place, what, remedy);
 }
 
-fn notice(read: &mut Reader, key: &'static str, what: impl Into<String>) {
+pub(super) fn notice(read: &mut Reader, key: &'static str, what: impl Into<String>) {
     let place = read.place(key);
     read.said.notice(place, what);
 }
@@ -243,7 +244,7 @@ fn listeners(config: &Config, read: &mut Reader) {
     }
 }
 
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     // `[::]` takes IPv4 as well, where the system is as it comes.
     let covers = |wide: IpAddr, narrow: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
     let (port, one, other) = (one.port() == other.port() && one.port() != 0, one.ip(), other.ip());

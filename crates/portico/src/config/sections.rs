@@ -16,6 +16,7 @@ use super::{
     reader::Reader,
     rules,
     said::Said,
+    streams::{self, Streams},
 };
 
 /// A configuration without mistakes. The meaning of each field stands at its key in `docs/reference/configuration.md`.
@@ -25,6 +26,8 @@ pub struct Config {
     /// `gateway`, `console.url` and `http.extra_hosts`.
     pub site: Site,
     pub http: Http,
+    /// `None`: TCP endpoints are refused.
+    pub streams: Option<Streams>,
     pub console: Console,
     pub operations: Operations,
     pub session: Session,
@@ -222,6 +225,7 @@ pub(super) fn build(said: Said) -> Result<Loaded, Mistakes> {
             connections: read.value("http.connections"),
             connections_per_address: read.value("http.connections_per_address"),
         },
+        streams: streams::read(&mut read),
         console: Console {
             listen: if site.console.is_some() {
                 console_listen

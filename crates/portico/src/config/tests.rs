@@ -28,7 +28,7 @@ const NEEDED: &[(&str, &str)] = &[
 ];
 
 /// What is needed, with these variables besides or instead.
-fn with(more: &[(&str, &str)]) -> Result<Loaded, Mistakes> {
+pub(super) fn with(more: &[(&str, &str)]) -> Result<Loaded, Mistakes> {
     let all = NEEDED.iter().chain(more);
     let by_name: std::collections::BTreeMap<_, _> = all
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -36,11 +36,11 @@ fn with(more: &[(&str, &str)]) -> Result<Loaded, Mistakes> {
     load(None, by_name)
 }
 
-fn good(more: &[(&str, &str)]) -> Loaded {
+pub(super) fn good(more: &[(&str, &str)]) -> Loaded {
     with(more).expect("no mistakes")
 }
 
-fn only_mistake(more: &[(&str, &str)]) -> String {
+pub(super) fn only_mistake(more: &[(&str, &str)]) -> String {
     let mistakes = with(more).expect_err("a mistake").mistakes;
     let [mistake] = &mistakes[..] else {
         panic!("one mistake, not {mistakes:?}")
@@ -48,7 +48,7 @@ fn only_mistake(more: &[(&str, &str)]) -> String {
     mistake.to_string()
 }
 
-fn notices(loaded: &Loaded) -> String {
+pub(super) fn notices(loaded: &Loaded) -> String {
     loaded
         .notices
         .iter()
@@ -60,6 +60,11 @@ fn notices(loaded: &Loaded) -> String {
 /// The text without the paths of this machine.
 fn portable(text: &str) -> String {
     text.replace(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/"), "")
+}
+
+fn streams(config: &Config) -> (String, String) {
+    let streams = config.streams.as_ref().expect("TCP endpoints are served");
+    (streams.external.to_string(), streams.range.to_string())
 }
 
 #[test]
@@ -75,6 +80,7 @@ fn the_guides_sample_for_an_own_server_works_unchanged() {
     assert_eq!(config.clearml.auth_cookie_name, None, "empty is unset");
     assert_eq!(config.discovery.queues, ["queue_1", "queue_2"]);
     assert!(!config.session.is_cookie_secure);
+    assert_eq!(streams(config), ("192.0.2.10".into(), "9000-9010".into()));
     insta::assert_snapshot!(notices(&loaded));
 }
 
@@ -88,6 +94,7 @@ fn the_guides_sample_for_the_hosted_server_works_unchanged() {
     );
     assert_eq!(config.discovery.queues, ["queue_1", "queue_2"]);
     assert!(config.session.is_cookie_secure && config.clearml.verify_tls);
+    assert_eq!(streams(config), ("router.example.com".into(), "9000-9010".into()));
     insta::assert_snapshot!(notices(&loaded));
 }
 
@@ -368,7 +375,7 @@ fn a_taken_port_and_an_unwritable_place_are_found_by_trying() {
         ("PORTICO__OPERATIONS__LISTEN", "127.0.0.1:0"),
         ("PORTICO__STATE__PATH", "/proc/self/portico/state.db"),
     ]);
-    let told: Vec<String> = probe(&loaded).iter().map(ToString::to_string).collect();
+    let told: Vec<String> = probe(&loaded).mistakes.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(
         told[0].starts_with(&format!("PORTICO__HTTP__LISTEN: cannot listen on {address}")),
@@ -386,7 +393,7 @@ fn a_taken_port_and_an_unwritable_place_are_found_by_trying() {
         ("PORTICO__OPERATIONS__LISTEN", "127.0.0.1:0"),
         ("PORTICO__STATE__PATH", path.to_str().expect("a path")),
     ]);
-    assert_eq!(probe(&free), []);
+    assert_eq!(probe(&free), Mistakes::default());
     assert_eq!(
         std::fs::read_dir(directory.path()).expect("the directory").count(),
         0,
