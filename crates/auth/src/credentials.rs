@@ -3,16 +3,18 @@
 //! Only what is recognisably ours is claimed; an application's own `Authorization` passes untouched. Everything here
 //! looks at bytes only and asks nobody: a claimed credential may still be wrong.
 
+mod candidates;
 mod cookies;
 mod header;
 mod strip;
 mod token;
 
 use http::HeaderMap;
-use portico_core::{secret::Secret, site::Site};
+use portico_core::site::Site;
 
 use crate::check::ClearmlCredential;
 
+pub use candidates::{Candidates, CookieValue};
 pub(crate) use strip::percent_decoded;
 pub use strip::{strip_request, strip_set_cookie};
 pub use token::is_clearml_token;
@@ -22,8 +24,6 @@ pub const GATEWAY_AUTHORIZATION: &str = "x-gateway-authorization";
 /// What a WebSocket sub-protocol begins with that carries a token for the gateway.
 pub const SUB_PROTOCOL: &str = "portico.bearer.";
 
-/// Of several cookies with one name this many are tried: cookies of other paths and hosts may share the name.
-const COOKIES_TRIED: usize = 4;
 /// The cookies of an open-source server: its own default, and that of ClearML's Helm chart.
 const OPEN_SERVER: [&str; 2] = ["clearml_token_basic", "clearml-token-k8s"];
 /// What the cookies of enterprise servers begin with.
@@ -91,13 +91,13 @@ impl CookieNames {
 
 /// The credentials of one request, in the order in which they count.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Presented {
+pub struct Presented<'h> {
     /// In a header. If there is one, cookies do not count.
     pub header: Header,
     /// Tokens in ClearML's cookie: at most four, the one that counts first in front.
-    pub clearml: Vec<Secret>,
+    pub clearml: Candidates<'h>,
     /// Sealed sessions: at most four, the one that counts first in front.
-    pub sessions: Vec<Secret>,
+    pub sessions: Candidates<'h>,
 }
 
 /// A credential in a header.
@@ -115,25 +115,23 @@ pub enum Header {
 ///
 /// Of several cookies with one name the last counts first: browsers send those of longer paths in front (RFC 6265 5.4),
 /// and those are what an application's page can set beside ours.
-pub fn read(headers: &HeaderMap, names: &CookieNames) -> Presented {
+pub fn read<'h>(headers: &'h HeaderMap, names: &CookieNames) -> Presented<'h> {
     let mut presented = Presented {
         header: header::read(headers),
-        clearml: Vec::new(),
-        sessions: Vec::new(),
+        clearml: Candidates::default(),
+        sessions: Candidates::default(),
     };
     for (name, value) in cookies::pairs(headers) {
-        let Ok(value) = std::str::from_utf8(value) else {
+        let candidates = if name == names.session.as_bytes() {
+            &mut presented.sessions
+        } else if names.is_clearml(name) && is_clearml_token(value) {
+            &mut presented.clearml
+        } else {
             continue;
         };
-        if name == names.session.as_bytes() {
-            presented.sessions.push(Secret::new(value));
-        } else if names.is_clearml(name) && is_clearml_token(value.as_bytes()) {
-            presented.clearml.push(Secret::new(value));
+        if let Ok(value) = std::str::from_utf8(value) {
+            candidates.add(value);
         }
-    }
-    for cookies in [&mut presented.clearml, &mut presented.sessions] {
-        cookies.reverse();
-        cookies.truncate(COOKIES_TRIED);
     }
     presented
 }

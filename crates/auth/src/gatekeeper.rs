@@ -8,6 +8,7 @@ mod cache;
 mod cookies;
 mod desk;
 mod held;
+mod memory;
 mod sight;
 mod standing;
 
@@ -18,7 +19,7 @@ use portico_core::{
     audit::AuditLog,
     clock::Clock,
     live::Live,
-    principal::{Method, Principal, User},
+    principal::{CompanyId, Method, Principal, User, UserId},
     refusal::Refusal,
 };
 use tokio::sync::mpsc;
@@ -33,6 +34,7 @@ use crate::{
 
 use cache::Cache;
 use held::Freshness;
+use memory::Memory;
 use sight::{Seen, SightKey};
 use standing::{Opinion, Question, Standing};
 
@@ -112,6 +114,7 @@ pub struct Gatekeeper(Arc<Inner>);
 struct Inner {
     settings: Settings,
     sessions: Sessions,
+    memory: Memory,
     revocations: Live<Revocations>,
     clock: Arc<dyn Clock>,
     identities: Cache<Digest, Opinion>,
@@ -139,6 +142,7 @@ pub fn gatekeeper(settings: Settings, parts: Parts) -> (Gatekeeper, Desk) {
     let inner = Arc::new(Inner {
         settings,
         sessions: parts.sessions,
+        memory: Memory::new(),
         revocations: parts.register.follow(),
         clock: parts.clock,
         identities: Cache::new(settings.entries, settings.freshness()),
@@ -180,7 +184,7 @@ impl Gatekeeper {
     pub async fn identify(&self, headers: &HeaderMap) -> Result<Identified, Refusal> {
         let presented = credentials::read(headers, self.names());
         let credential = match presented.header {
-            Header::Absent => return self.by_cookies(&presented.clearml, &presented.sessions).await,
+            Header::Absent => return self.by_cookies(presented.clearml, presented.sessions).await,
             Header::Rejected => return Err(Refusal::CredentialRejected),
             Header::Given(credential) => credential,
         };
@@ -217,9 +221,9 @@ impl Gatekeeper {
             return Err(Refusal::LogInRequired);
         }
         let question =
-            Question::token(&user.token).in_session(user.session.as_ref().map(|session| (session, &user.id)));
+            Question::token(user.token.reveal()).in_session(user.session.as_ref().map(|session| (session, &user.id)));
         match self.standing(&question).await {
-            Standing::Good(verified) if is_same(&verified, user) => Ok(()),
+            Standing::Good(verified) if is_same(&verified, &user.id, &user.company) => Ok(()),
             Standing::Good(_) | Standing::Rejected if user.method.is_ambient() => Err(Refusal::LogInRequired),
             Standing::Good(_) | Standing::Rejected => Err(Refusal::CredentialRejected),
             // A session stays valid while ClearML cannot be asked.
@@ -230,9 +234,14 @@ impl Gatekeeper {
 
     /// Takes what ClearML has just said at log-in, so that the first request need not ask again.
     pub(crate) fn remember(&self, verified: Verified) {
-        let digest = self.0.token_digest(&verified.token);
+        let digest = self.0.token_digest(verified.token.reveal());
         let now = self.0.clock.now();
         self.0.identities.record(&digest, now, Some(Opinion::good(verified)));
+    }
+
+    /// How many opened sessions are remembered.
+    pub fn sessions_remembered(&self) -> usize {
+        self.0.memory.len()
     }
 
     /// How many answers are remembered, for metrics: identities, and (user, task) pairs.
@@ -241,8 +250,8 @@ impl Gatekeeper {
     }
 }
 
-fn is_same(verified: &Verified, user: &User) -> bool {
-    verified.user == user.id && verified.company == user.company
+fn is_same(verified: &Verified, user: &UserId, company: &CompanyId) -> bool {
+    verified.user == *user && verified.company == *company
 }
 
 /// A user as ClearML tells of it now.

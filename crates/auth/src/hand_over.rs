@@ -122,7 +122,7 @@ impl HandOver {
 
     fn opened(&self, code: &str, host: &str, headers: &HeaderMap) -> Option<Session> {
         let now = self.clock.now();
-        let opened = seal::open(&self.keys.get(), now, &self.purpose, code)?;
+        let opened = seal::open(&self.keys.get(), &self.purpose, code)?;
         let code: Code = serde_json::from_slice(&opened.plain).ok()?;
         let nonce = self.nonce(headers)?;
         let is_same_browser =

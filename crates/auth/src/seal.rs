@@ -14,8 +14,8 @@ const LONGEST: usize = 8 * 1024;
 /// An opened text.
 pub(crate) struct Opened {
     pub(crate) plain: Vec<u8>,
-    /// True if it should be sealed anew: its key is no longer the one that seals.
-    pub(crate) is_old: bool,
+    /// The id of the key that sealed it.
+    pub(crate) key: String,
 }
 
 fn bound(purpose: &str, key: &str) -> Aad<Vec<u8>> {
@@ -39,7 +39,7 @@ pub(crate) fn seal(keys: &SessionKeys, now: Timestamp, purpose: &str, mut plain:
 }
 
 /// Opens what was sealed for the same purpose with a key that is still known; `None` for everything else.
-pub(crate) fn open(keys: &SessionKeys, now: Timestamp, purpose: &str, sealed: &str) -> Option<Opened> {
+pub(crate) fn open(keys: &SessionKeys, purpose: &str, sealed: &str) -> Option<Opened> {
     if sealed.len() > LONGEST {
         return None;
     }
@@ -60,6 +60,6 @@ pub(crate) fn open(keys: &SessionKeys, now: Timestamp, purpose: &str, sealed: &s
     plain.truncate(length);
     Some(Opened {
         plain,
-        is_old: keys.sealing(now).is_none_or(|sealing| sealing.id != id),
+        key: id.to_owned(),
     })
 }

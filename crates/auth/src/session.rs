@@ -92,6 +92,14 @@ impl Session {
     pub fn is_over(&self, now: Timestamp) -> bool {
         now >= self.idle_end || now >= self.absolute_end
     }
+
+    /// Why it is over, if it is.
+    pub(crate) fn fault(&self, now: Timestamp) -> Option<SessionFault> {
+        if now >= self.absolute_end {
+            return Some(SessionFault::Over(Box::new(self.clone())));
+        }
+        (now >= self.idle_end).then(|| SessionFault::Idle(Box::new(self.clone())))
+    }
 }
 
 /// Why a session cookie does not count.
@@ -133,10 +141,11 @@ pub struct Sessions {
     purpose: Arc<str>,
 }
 
-/// A session as a cookie brought it.
-pub(crate) struct Read {
+/// What a sealed text says. The session may be over or revoked all the same.
+pub(crate) struct Unsealed {
     pub(crate) session: Session,
-    pub(crate) is_old: bool,
+    /// The id of the key that sealed it.
+    pub(crate) key: String,
 }
 
 impl Sessions {
@@ -202,30 +211,28 @@ impl Sessions {
         secret_value(&cookie).unwrap_or_else(|| HeaderValue::from_static(""))
     }
 
-    /// The session in a cookie's value, if it was sealed here and is not over. It may be revoked all the same.
-    pub(crate) fn read(&self, sealed: &str) -> Result<Read, SessionFault> {
-        let now = self.clock.now();
-        let opened = seal::open(&self.keys.get(), now, &self.purpose, sealed).ok_or(SessionFault::Unreadable)?;
-        let session: Session = serde_json::from_slice(&opened.plain).map_err(|_| SessionFault::Unreadable)?;
-        if now >= session.absolute_end {
-            return Err(SessionFault::Over(Box::new(session)));
-        }
-        if now >= session.idle_end {
-            return Err(SessionFault::Idle(Box::new(session)));
-        }
-        Ok(Read {
-            session,
-            is_old: opened.is_old,
+    /// The keys of now.
+    pub(crate) fn keys(&self) -> &Live<SessionKeys> {
+        &self.keys
+    }
+
+    /// The session in a cookie's value, if it was sealed here. It may be over or revoked all the same.
+    pub(crate) fn unseal(&self, keys: &SessionKeys, sealed: &str) -> Option<Unsealed> {
+        let opened = seal::open(keys, &self.purpose, sealed)?;
+        Some(Unsealed {
+            session: serde_json::from_slice(&opened.plain).ok()?,
+            key: opened.key,
         })
     }
 
-    /// The session with its idle end moved on, once half of the idle time is over or its key is old; `None` before.
-    pub(crate) fn renewed(&self, read: &Read) -> Option<Session> {
+    /// The session with its idle end moved on, once half of the idle time is over or another key than that which
+    /// sealed it seals now; `None` before.
+    pub(crate) fn renewed(&self, session: &Session, key: &str) -> Option<Session> {
         let now = self.clock.now();
-        let session = &read.session;
         let idle_end = now.plus(self.settings.idle).min(session.absolute_end);
         let is_half_over = session.idle_end.since(now) < self.settings.idle / 2 && idle_end > session.idle_end;
-        (is_half_over || read.is_old).then(|| Session {
+        let is_old = || self.keys.get().sealing(now).is_none_or(|sealing| sealing.id != key);
+        (is_half_over || is_old()).then(|| Session {
             idle_end: idle_end.max(session.idle_end),
             ..session.clone()
         })

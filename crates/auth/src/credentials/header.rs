@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue,
     header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL},
 };
 use portico_core::secret::Secret;
@@ -10,17 +10,21 @@ use portico_core::secret::Secret;
 use super::{GATEWAY_AUTHORIZATION, Header, SUB_PROTOCOL, token::is_clearml_token};
 use crate::check::{ClearmlCredential, looks_like_key};
 
+/// Parsed once, and not for each request.
+static GATEWAY: HeaderName = HeaderName::from_static(GATEWAY_AUTHORIZATION);
+
 /// The credential that counts.
 pub(super) fn read(headers: &HeaderMap) -> Header {
-    [gateway(headers), authorization(headers), sub_protocol(headers)]
+    [gateway, authorization, sub_protocol]
         .into_iter()
+        .map(|kind| kind(headers))
         .find(|header| *header != Header::Absent)
         .unwrap_or(Header::Absent)
 }
 
 /// True if `Authorization` holds the credential that counts: it is consumed here.
 pub(super) fn is_authorization_consumed(headers: &HeaderMap) -> bool {
-    gateway(headers) == Header::Absent && authorization(headers) != Header::Absent
+    authorization(headers) != Header::Absent && gateway(headers) == Header::Absent
 }
 
 /// The token of a sub-protocol item of ours.
@@ -35,7 +39,7 @@ pub(super) fn sub_protocol_token(item: &str) -> Option<&str> {
 
 /// Always ours, so everything that is not understood is rejected.
 fn gateway(headers: &HeaderMap) -> Header {
-    let mut values = headers.get_all(GATEWAY_AUTHORIZATION).iter();
+    let mut values = headers.get_all(&GATEWAY).iter();
     match (values.next(), values.next()) {
         (None, _) => Header::Absent,
         (Some(value), None) => match recognised(value) {

@@ -4,6 +4,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE},
 };
+use memchr::memchr2;
 
 use super::{CookieNames, cookies, header, token::is_clearml_token};
 
@@ -89,18 +90,42 @@ fn strip_sub_protocols(headers: &mut HeaderMap) {
 
 /// Several `Cookie` headers become one, as RFC 9113 8.2.3 wants it towards HTTP/1.1.
 fn strip_cookies(headers: &mut HeaderMap, names: &CookieNames) {
-    let lines = headers.get_all(COOKIE).iter().count();
-    if lines == 0 || (lines == 1 && !cookies::pieces(headers).any(|piece| is_reserved(piece, names))) {
+    let mut lines = headers.get_all(COOKIE).iter();
+    if lines.next().is_none() {
         return;
     }
-    let kept: Vec<&[u8]> = cookies::pieces(headers)
-        .filter(|piece| !is_reserved(piece, names))
-        .collect();
-    let kept = HeaderValue::from_bytes(&kept.join(b"; ".as_slice())).ok();
-    headers.remove(COOKIE);
-    if let Some(kept) = kept.filter(|kept| !kept.is_empty()) {
-        headers.insert(COOKIE, kept);
+    // What is kept is written down only once it differs from what is there.
+    let mut kept = lines.next().map(|_| Vec::new());
+    for (at, piece) in cookies::pieces(headers).enumerate() {
+        if is_reserved(piece, names) {
+            kept.get_or_insert_with(|| joined(cookies::pieces(headers).take(at)));
+        } else if let Some(kept) = &mut kept {
+            join(kept, piece);
+        }
     }
+    match kept.map(HeaderValue::try_from) {
+        None => {}
+        Some(Ok(kept)) if !kept.is_empty() => {
+            headers.insert(COOKIE, kept);
+        }
+        Some(_) => {
+            headers.remove(COOKIE);
+        }
+    }
+}
+
+fn joined<'h>(pieces: impl Iterator<Item = &'h [u8]>) -> Vec<u8> {
+    pieces.fold(Vec::new(), |mut joined, piece| {
+        join(&mut joined, piece);
+        joined
+    })
+}
+
+fn join(joined: &mut Vec<u8>, piece: &[u8]) {
+    if !joined.is_empty() {
+        joined.extend_from_slice(b"; ");
+    }
+    joined.extend_from_slice(piece);
 }
 
 fn sets_ours(value: &HeaderValue, names: &CookieNames) -> bool {
@@ -111,14 +136,24 @@ fn sets_ours(value: &HeaderValue, names: &CookieNames) -> bool {
 /// True if a cookie's name is ours or ClearML's, or its value is a ClearML token under whatever name.
 fn is_reserved(piece: &[u8], names: &CookieNames) -> bool {
     let (name, value) = cookies::split(piece);
-    let name = name.to_ascii_lowercase();
-    RESERVED.iter().any(|reserved| name.starts_with(reserved.as_bytes()))
+    RESERVED.iter().any(|reserved| begins_with(name, reserved.as_bytes()))
         || names
             .clearml
             .as_ref()
             .is_some_and(|configured| name.eq_ignore_ascii_case(configured.as_bytes()))
-        || is_clearml_token(value)
-        || (value.contains(&b'%') && is_clearml_token(&percent_decoded(value)))
+        || is_token(value)
+}
+
+/// The beginning in whatever case.
+fn begins_with(name: &[u8], beginning: &[u8]) -> bool {
+    name.get(..beginning.len())
+        .is_some_and(|name| name.eq_ignore_ascii_case(beginning))
+}
+
+/// A ClearML token, written plainly or percent-encoded. It has dots in any case.
+fn is_token(value: &[u8]) -> bool {
+    memchr2(b'.', b'%', value).is_some()
+        && (is_clearml_token(value) || (value.contains(&b'%') && is_clearml_token(&percent_decoded(value))))
 }
 
 /// Applications decode cookie values, so an encoded dot hides nothing.

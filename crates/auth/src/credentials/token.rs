@@ -7,6 +7,7 @@ use base64::{
     alphabet::URL_SAFE,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use memchr::memchr;
 use serde::Deserialize;
 
 /// The server's own reader does not mind padding, so neither do we.
@@ -38,12 +39,13 @@ struct Identity<'t> {
 /// True if the text has the structure of a ClearML token (a JWT signed with HS256 that has an identity with user and
 /// company), whoever signed it. Only the ClearML server can tell whether it is a good one.
 pub fn is_clearml_token(text: &[u8]) -> bool {
-    let mut parts = text.split(|byte| *byte == b'.');
-    let (Some(header), Some(claims), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
+    let Some((header, rest)) = parted(text) else {
         return false;
     };
-    if signature.is_empty() {
+    let Some((claims, signature)) = parted(rest) else {
+        return false;
+    };
+    if signature.is_empty() || parted(signature).is_some() {
         return false;
     }
     let Ok(header) = ANY_PADDING.decode(header) else {
@@ -57,4 +59,10 @@ pub fn is_clearml_token(text: &[u8]) -> bool {
     };
     serde_json::from_slice::<Claims<'_>>(&claims)
         .is_ok_and(|claims| !claims.identity.user.is_empty() && !claims.identity.company.is_empty())
+}
+
+/// What stands before and behind the first dot.
+fn parted(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (part, rest) = text.split_at_checked(memchr(b'.', text)?)?;
+    Some((part, rest.get(1..)?))
 }

@@ -6,26 +6,31 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use portico_core::{
-    principal::{Method, Principal, User},
+    principal::{Method, Principal},
     refusal::Refusal,
-    secret::Secret,
 };
 
 use super::{
-    Gatekeeper, Identified,
+    Gatekeeper, Identified, Inner,
     desk::Errand,
     is_same,
+    memory::Known,
     standing::{Question, Standing},
     user,
 };
 use crate::{
     check::Verified,
-    credentials,
-    session::{Read, Session, SessionFault},
+    credentials::{self, Candidates},
+    keys::SessionKeys,
+    session::{Session, SessionFault},
 };
 
 impl Gatekeeper {
-    pub(super) async fn by_cookies(&self, clearml: &[Secret], sessions: &[Secret]) -> Result<Identified, Refusal> {
+    pub(super) async fn by_cookies(
+        &self,
+        clearml: Candidates<'_>,
+        sessions: Candidates<'_>,
+    ) -> Result<Identified, Refusal> {
         let mut identified = Identified {
             principal: Principal::Nobody,
             set_cookies: Vec::new(),
@@ -50,10 +55,10 @@ impl Gatekeeper {
     }
 
     /// The first of ClearML's cookies that is good; or why one of them could not be judged.
-    async fn by_clearml(&self, tokens: &[Secret]) -> (Option<Arc<Verified>>, Option<Refusal>) {
+    async fn by_clearml(&self, tokens: Candidates<'_>) -> (Option<Arc<Verified>>, Option<Refusal>) {
         let mut unanswered = None;
         for token in tokens {
-            match self.standing(&Question::token(token)).await {
+            match self.standing(&Question::token(token.reveal())).await {
                 Standing::Good(verified) => return (Some(verified), None),
                 Standing::Rejected => {}
                 Standing::Away => unanswered = Some(Refusal::ClearmlAway),
@@ -64,28 +69,27 @@ impl Gatekeeper {
     }
 
     /// The first of our cookies that is good becomes the principal. If none is, ours is cleared.
-    async fn by_sessions(&self, sealed: &[Secret], identified: &mut Identified) -> bool {
+    async fn by_sessions(&self, sealed: Candidates<'_>, identified: &mut Identified) -> bool {
         for sealed in sealed {
-            let Ok(read) = self.valid(sealed) else { continue };
-            let session = &read.session;
-            let question = Question::token(&session.token).in_session(Some((&session.id, &session.user)));
-            let mut user = session_user(session);
-            match self.standing(&question).await {
-                Standing::Good(verified) if is_same(&verified, &user) => {
-                    user.name = verified.name.clone();
-                    user.is_administrator = verified.is_administrator;
+            let Ok(known) = self.valid(sealed.reveal()) else {
+                continue;
+            };
+            let session = &known.session;
+            let user = match self.standing(&Question::known(&known)).await {
+                Standing::Good(verified) if is_same(&verified, &session.user, &session.company) => {
+                    known.told_user(&verified)
                 }
                 Standing::Good(_) | Standing::Rejected => continue,
                 // The sealed cookie is authentic by itself.
-                Standing::Away | Standing::Refused(_) => {}
-            }
+                Standing::Away | Standing::Refused(_) => known.sealed_user(),
+            };
             // ClearML may have ended it while it was asked.
             if self.0.revocations.get().is_revoked(&session.id, &session.user) {
                 continue;
             }
-            identified.principal = Principal::User(Arc::new(user));
-            self.renew(&read, identified);
-            identified.session = Some(Arc::new(read.session));
+            identified.principal = Principal::User(user);
+            self.renew(&known, identified);
+            identified.session = Some(session.clone());
             return true;
         }
         if !sealed.is_empty() {
@@ -95,18 +99,21 @@ impl Gatekeeper {
     }
 
     /// ClearML's cookie names somebody: a session of somebody else in the same browser ends.
-    fn end_others(&self, sealed: &[Secret], verified: &Verified, identified: &mut Identified) {
+    fn end_others(&self, sealed: Candidates<'_>, verified: &Verified, identified: &mut Identified) {
         let mut is_ours_kept = false;
         for sealed in sealed {
-            let Ok(read) = self.valid(sealed) else { continue };
-            if read.session.user == verified.user && read.session.company == verified.company {
+            let Ok(known) = self.valid(sealed.reveal()) else {
+                continue;
+            };
+            let session = &known.session;
+            if is_same(verified, &session.user, &session.company) {
                 is_ours_kept = true;
-                self.renew(&read, identified);
+                self.renew(&known, identified);
                 continue;
             }
             let errand = Errand::End {
-                session: read.session.id.clone(),
-                user: read.session.user.clone(),
+                session: session.id.clone(),
+                user: session.user.clone(),
             };
             // If the queue is full it is tried again with the next request: the cookie is cleared in any case.
             let _ = self.0.send(errand, false);
@@ -116,8 +123,8 @@ impl Gatekeeper {
         }
     }
 
-    fn renew(&self, read: &Read, identified: &mut Identified) {
-        if let Some(renewed) = self.0.sessions.renewed(read)
+    fn renew(&self, known: &Known, identified: &mut Identified) {
+        if let Some(renewed) = self.0.sessions.renewed(&known.session, &known.key)
             && let Some(cookie) = self.0.sessions.set_cookie(&renewed)
         {
             identified.set_cookies.push(cookie);
@@ -130,35 +137,43 @@ impl Gatekeeper {
         let presented = credentials::read(headers, self.names());
         let sessions = presented.sessions.iter();
         sessions
-            .map(|sealed| self.valid(sealed).map(|read| read.session))
+            .map(|sealed| self.valid(sealed.reveal()).map(|known| (*known.session).clone()))
             .collect()
     }
 
-    /// The session, if it was sealed here, is not over and not revoked.
-    fn valid(&self, sealed: &Secret) -> Result<Read, SessionFault> {
-        let read = self.0.sessions.read(sealed.reveal())?;
-        let is_revoked = self
-            .0
-            .revocations
-            .get()
-            .is_revoked(&read.session.id, &read.session.user);
-        if is_revoked {
-            return Err(SessionFault::Revoked(Box::new(read.session)));
+    /// The session, if it was sealed here with a key of now, is not over and not revoked.
+    fn valid(&self, sealed: &str) -> Result<Arc<Known>, SessionFault> {
+        let inner = &*self.0;
+        let keys = inner.sessions.keys().get();
+        let found = inner.memory.find(&keys, sealed);
+        let is_new = found.is_none();
+        let known = match found {
+            Some(known) => known,
+            None => inner.unsealed(&keys, sealed).ok_or(SessionFault::Unreadable)?,
+        };
+        if let Some(fault) = inner.fault(&known.session) {
+            inner.memory.forget(&known);
+            return Err(fault);
         }
-        Ok(read)
+        if is_new {
+            inner.memory.keep(&keys, known.clone());
+        }
+        Ok(known)
     }
 }
 
-/// The session's user, as ClearML told at log-in. Only an answer of now makes an administrator.
-fn session_user(session: &Session) -> User {
-    User {
-        id: session.user.clone(),
-        company: session.company.clone(),
-        name: session.name.clone(),
-        is_administrator: false,
-        method: Method::Session,
-        session: Some(session.id.clone()),
-        expires: Some(session.absolute_end),
-        token: session.token.clone(),
+impl Inner {
+    fn unsealed(&self, keys: &SessionKeys, sealed: &str) -> Option<Arc<Known>> {
+        let unsealed = self.sessions.unseal(keys, sealed)?;
+        let token = self.token_digest(unsealed.session.token.reveal());
+        Some(Arc::new(Known::new(sealed, unsealed, token)))
+    }
+
+    /// Why a session no longer counts, if it does not.
+    fn fault(&self, session: &Session) -> Option<SessionFault> {
+        session.fault(self.clock.now()).or_else(|| {
+            let is_revoked = self.revocations.get().is_revoked(&session.id, &session.user);
+            is_revoked.then(|| SessionFault::Revoked(Box::new(session.clone())))
+        })
     }
 }

@@ -27,7 +27,11 @@ use crate::{
     check::{CheckError, ClearmlCredential, CredentialCheck, Visibility},
     digest::Digest,
     revocation::Register,
+    session::Session,
 };
+
+/// Sessions that ended by themselves are forgotten this often.
+const TIDY: Duration = Duration::from_mins(1);
 
 /// Something to ask or to do. Dropping `done` tells those who wait that it is over.
 pub(super) enum Errand {
@@ -58,6 +62,24 @@ impl Inner {
         })
     }
 
+    /// Forgets sessions that have ended: at once after a revocation or a change of keys, else by and by. Nobody gets in
+    /// by what is not forgotten yet, but it need not lie in memory.
+    async fn tidy(&self, shutdown: &CancellationToken) {
+        let mut keys = self.sessions.keys().clone();
+        let mut revocations = self.revocations.clone();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                Some(keys) = keys.changed() => self.memory.begin_anew(&keys),
+                Some(_) = revocations.changed() => {}
+                () = tokio::time::sleep(TIDY) => {}
+            }
+            let revoked = self.revocations.get();
+            let is_revoked = |session: &Session| revoked.is_revoked(&session.id, &session.user);
+            self.memory.forget_ended(self.clock.now(), is_revoked);
+        }
+    }
+
     /// Waits until a question is answered or given up. An error if it still waits to be asked after a long time.
     pub(super) async fn wait(&self, flight: &mut watch::Receiver<()>) -> Result<(), ()> {
         match timeout(self.settings.patience * 2, flight.changed()).await {
@@ -84,7 +106,8 @@ impl Desk {
         } = self;
         tokio::join!(
             asker.clone().lane(strangers, shutdown.clone()),
-            asker.lane(known, shutdown.clone())
+            asker.clone().lane(known, shutdown.clone()),
+            asker.inner.tidy(&shutdown),
         );
     }
 }
@@ -158,7 +181,7 @@ impl Asker {
                 opinion = Opinion::Bad;
             } else if !matches!(credential, ClearmlCredential::Token(_)) {
                 // Open exchanges are asked about by the token that was minted for them.
-                let token = self.inner.token_digest(&verified.token);
+                let token = self.inner.token_digest(verified.token.reveal());
                 self.inner.identities.record(&token, now, Some(opinion.clone()));
             }
         }

@@ -13,6 +13,7 @@ use super::{
     cache::Approach,
     desk::Errand,
     held::{Answer, Verdict},
+    memory::Known,
 };
 use crate::{
     check::{ClearmlCredential, Verified},
@@ -60,15 +61,24 @@ pub(super) struct Question<'q> {
 
 #[derive(Clone, Copy)]
 enum Credential<'q> {
-    Token(&'q Secret),
+    Token(&'q str),
+    /// A token whose digest is known already.
+    Digested(&'q str, Digest),
     Pair(&'q ClearmlCredential, &'q str, &'q Secret),
 }
 
 impl<'q> Question<'q> {
-    pub(super) fn token(token: &'q Secret) -> Self {
+    pub(super) fn token(token: &'q str) -> Self {
         Self {
             credential: Credential::Token(token),
             session: None,
+        }
+    }
+
+    pub(super) fn known(known: &'q Known) -> Self {
+        Self {
+            credential: Credential::Digested(known.session.token.reveal(), known.token),
+            session: Some((&known.session.id, &known.session.user)),
         }
     }
 
@@ -78,7 +88,7 @@ impl<'q> Question<'q> {
 
     pub(super) fn of(credential: &'q ClearmlCredential) -> Self {
         let credential = match credential {
-            ClearmlCredential::Token(token) => Credential::Token(token),
+            ClearmlCredential::Token(token) => Credential::Token(token.reveal()),
             ClearmlCredential::KeyPair { key: name, secret }
             | ClearmlCredential::Password {
                 user: name,
@@ -94,6 +104,7 @@ impl<'q> Question<'q> {
     fn digest(&self, inner: &Inner) -> Digest {
         match self.credential {
             Credential::Token(token) => inner.token_digest(token),
+            Credential::Digested(_, digest) => digest,
             Credential::Pair(_, name, secret) => {
                 digest::of(&[&inner.salt, b"pair", name.as_bytes(), secret.reveal().as_bytes()])
             }
@@ -102,15 +113,15 @@ impl<'q> Question<'q> {
 
     fn to_credential(self) -> ClearmlCredential {
         match self.credential {
-            Credential::Token(token) => ClearmlCredential::Token(token.clone()),
+            Credential::Token(token) | Credential::Digested(token, _) => ClearmlCredential::Token(Secret::new(token)),
             Credential::Pair(credential, ..) => credential.clone(),
         }
     }
 }
 
 impl Inner {
-    pub(super) fn token_digest(&self, token: &Secret) -> Digest {
-        digest::of(&[&self.salt, b"token", token.reveal().as_bytes()])
+    pub(super) fn token_digest(&self, token: &str) -> Digest {
+        digest::of(&[&self.salt, b"token", token.as_bytes()])
     }
 
     fn judged(&self, verdict: Verdict<Opinion>) -> Standing {

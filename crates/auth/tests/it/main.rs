@@ -9,6 +9,7 @@
 mod hand_over;
 mod identify;
 mod log_in;
+mod memory;
 mod outage;
 mod recheck;
 mod session;
