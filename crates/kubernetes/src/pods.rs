@@ -1,0 +1,165 @@
+//! Which pods run tasks, seen by watching one namespace.
+
+mod identity;
+mod manifest;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use portico_core::{
+    clock::{Clock, Timestamp},
+    endpoint::TaskId,
+    live::{Nudge, Publish},
+    observe::{Failing, SourceHealth},
+    pods::{Pod, Pods},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{ApiError, Kube},
+    watch::{Place, Step, follow},
+};
+use manifest::Manifest;
+
+/// How long it is remembered that a task had a pod here.
+const KEEPS_GONE: Duration = Duration::from_hours(24);
+/// The most tasks of which that is remembered.
+const MOST_GONE: usize = 10_000;
+
+/// Which pods are watched.
+#[derive(Clone, Debug)]
+pub struct PodSettings {
+    /// Their namespace.
+    pub namespace: String,
+    /// What the agent puts in front of the task's id to make a pod's name.
+    pub prefix: String,
+}
+
+impl PodSettings {
+    /// The agent's own prefix.
+    pub const PREFIX: &str = "clearml-id-";
+
+    /// The pods of this namespace, named as the agent does by default.
+    pub fn of(namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            prefix: Self::PREFIX.to_owned(),
+        }
+    }
+}
+
+/// Watches the pods of a namespace that carry the agent's label, and publishes those that live.
+pub struct PodSource {
+    kube: Kube,
+    settings: PodSettings,
+    clock: Arc<dyn Clock>,
+    seen: Seen,
+}
+
+#[derive(Default)]
+struct Seen {
+    live: BTreeSet<TaskId>,
+    gone: BTreeMap<TaskId, Timestamp>,
+}
+
+impl PodSource {
+    /// `ours` are tasks that are known to have had a pod here, from before a restart.
+    pub fn new(
+        kube: Kube,
+        settings: PodSettings,
+        clock: Arc<dyn Clock>,
+        ours: impl IntoIterator<Item = TaskId>,
+    ) -> Self {
+        let now = clock.now();
+        let seen = Seen {
+            gone: ours.into_iter().map(|task| (task, now)).collect(),
+            ..Seen::default()
+        };
+        Self {
+            kube,
+            settings,
+            clock,
+            seen,
+        }
+    }
+
+    /// Watches until `shutdown`. Only complete lists are published; while the server cannot be asked, the last one stays.
+    /// `health` tells when the list was proven last: at least every 10 s while all is well. `nudge` asks for a look at the tasks
+    /// when pods have come or gone.
+    pub async fn run(
+        self,
+        pods: Publish<Pods>,
+        health: Publish<SourceHealth>,
+        nudge: Nudge,
+        shutdown: CancellationToken,
+    ) {
+        let Self {
+            kube,
+            settings,
+            clock,
+            mut seen,
+        } = self;
+        let place = Place {
+            path: format!("/api/v1/namespaces/{}/pods", settings.namespace),
+            selector: "labelSelector=CLEARML".to_owned(),
+        };
+        let living = |manifest: Manifest| manifest.living(&settings.prefix).map(Arc::new);
+        let tell = |step: Step<'_, Arc<Pod>>| match step {
+            Step::Complete(known) => {
+                let now = seen.take(known, clock.now());
+                if *pods.get() != now {
+                    pods.publish(now);
+                    nudge.nudge();
+                }
+            }
+            Step::Proof => well(&health, clock.now()),
+            Step::Failed(error) => failed(&health, error, clock.now()),
+        };
+        follow(&kube, &place, living, tell, shutdown).await;
+    }
+}
+
+impl Seen {
+    fn take(&mut self, known: &BTreeMap<String, Arc<Pod>>, now: Timestamp) -> Pods {
+        let live: BTreeSet<TaskId> = known.values().map(|pod| pod.task).collect();
+        self.gone.extend(self.live.difference(&live).map(|task| (*task, now)));
+        self.gone
+            .retain(|task, since| !live.contains(task) && now.since(*since) < KEEPS_GONE);
+        while self.gone.len() > MOST_GONE {
+            let oldest = self.gone.iter().min_by_key(|(_, since)| **since).map(|(task, _)| *task);
+            oldest.map(|task| self.gone.remove(&task));
+        }
+        self.live = live;
+        Pods::new(known.values().cloned().collect(), self.gone.keys().copied().collect())
+    }
+}
+
+fn well(health: &Publish<SourceHealth>, now: Timestamp) {
+    if health.get().failing.is_some() {
+        tracing::info!("kubernetes answers again");
+    }
+    health.publish(SourceHealth {
+        observed: Some(now),
+        failing: None,
+    });
+}
+
+fn failed(health: &Publish<SourceHealth>, error: &ApiError, now: Timestamp) {
+    let before = health.get();
+    let (reason, detail) = (error.reason(), error.to_string());
+    let since = before.failing.as_ref().map_or(now, |failing| failing.since);
+    if before.failing.as_ref().is_none_or(|failing| failing.reason != reason) {
+        tracing::warn!(
+            reason,
+            detail,
+            "kubernetes cannot be asked: the pods that were seen last stay"
+        );
+    }
+    health.publish(SourceHealth {
+        observed: before.observed,
+        failing: Some(Failing { since, reason, detail }),
+    });
+}

@@ -1,0 +1,297 @@
+//! The few fields of a pod's manifest that are kept. Everything else – the container's arguments and other annotations hold its
+//! owner's ClearML keys – is passed over while reading.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use portico_core::{notation, observe::RequestOrigin, pods::Pod};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
+
+use super::identity::{Marks, identify};
+use crate::watch::{Metadata, Object};
+
+/// The longest annotation that is read.
+const LONGEST: usize = 4096;
+
+/// A pod, as far as it is of interest.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct Manifest {
+    metadata: Named,
+    spec: Spec,
+    status: Status,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Named {
+    name: String,
+    uid: String,
+    resource_version: String,
+    deletion_timestamp: Option<String>,
+    labels: Labels,
+    annotations: Annotations,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Labels {
+    #[serde(rename = "clearml-task-id")]
+    task: Option<String>,
+    #[serde(rename = "clearml-agent-queue")]
+    queue: Option<String>,
+    #[serde(rename = "clearml-agent-queue-name")]
+    queue_name: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Annotations {
+    #[serde(rename = "portico/endpoints")]
+    endpoints: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Spec {
+    host_network: bool,
+    containers: Vec<Container>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Container {
+    #[serde(rename = "env", deserialize_with = "worker")]
+    worker: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Status {
+    phase: String,
+    #[serde(rename = "podIP")]
+    address: Option<IpAddr>,
+    #[serde(rename = "podIPs")]
+    addresses: Vec<Address>,
+    conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct Address {
+    ip: IpAddr,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+impl Object for Manifest {
+    fn metadata(&self) -> Metadata {
+        Metadata {
+            name: self.metadata.name.clone(),
+            resource_version: self.metadata.resource_version.clone(),
+        }
+    }
+}
+
+impl Manifest {
+    /// The pod, if it lives – it runs, has an address, and nobody has asked for its end – and runs a task.
+    pub(super) fn living(self, prefix: &str) -> Option<Pod> {
+        let Self { metadata, spec, status } = self;
+        if status.phase != "Running" || metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        let mut addresses: Vec<IpAddr> = status.address.into_iter().map(|ip| ip.to_canonical()).collect();
+        for address in status.addresses.iter().map(|address| address.ip.to_canonical()) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        if addresses.is_empty() {
+            return None;
+        }
+        let marks = Marks {
+            name: &metadata.name,
+            label: metadata.labels.task.as_deref(),
+            worker: spec.containers.iter().find_map(|container| container.worker.as_deref()),
+        };
+        let (task, rank) = identify(marks, prefix)?;
+        let asked = metadata.annotations.endpoints.as_deref().unwrap_or_default();
+        Some(Pod {
+            task,
+            rank,
+            queue: metadata.labels.queue.map(Arc::from),
+            // The agent's word for a queue whose name it could not read.
+            queue_label: metadata.labels.queue_name.filter(|name| name != "k8s").map(Arc::from),
+            addresses,
+            is_ready: status
+                .conditions
+                .iter()
+                .any(|condition| condition.kind == "Ready" && condition.status == "True"),
+            has_host_network: spec.host_network,
+            requests: notation::parse(asked.get(..LONGEST).unwrap_or(asked), RequestOrigin::Annotation),
+            uid: metadata.uid.into(),
+            name: metadata.name.into(),
+        })
+    }
+}
+
+/// The value of `CLEARML_WORKER_ID`; no other variable's value is ever held.
+fn worker<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    struct Variables;
+    impl<'de> Visitor<'de> for Variables {
+        type Value = Option<String>;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("a list of variables")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut found = None;
+            while let Some(Variable(worker)) = list.next_element()? {
+                found = found.or(worker);
+            }
+            Ok(found)
+        }
+    }
+    from.deserialize_any(Variables)
+}
+
+struct Variable(Option<String>);
+
+impl<'de> Deserialize<'de> for Variable {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Variable;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a variable")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut fields: A) -> Result<Variable, A::Error> {
+                let (mut is_worker, mut value) = (false, None);
+                while let Some(key) = fields.next_key::<String>()? {
+                    match key.as_str() {
+                        "name" => is_worker = fields.next_value::<String>()? == "CLEARML_WORKER_ID",
+                        // Kubernetes writes the name first.
+                        "value" if is_worker => value = fields.next_value()?,
+                        _ => {
+                            fields.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(Variable(value))
+            }
+        }
+        from.deserialize_map(Fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const MARKER: &str = "hush-4711";
+    const ID: &str = "801f81e9e52641fda8dfd6c749a72ccd";
+
+    /// A pod as clearml-agent 3.0.3 makes it, with a secret wherever one may be.
+    fn pod() -> serde_json::Value {
+        json!({
+            "metadata": {
+                "name": format!("clearml-id-{ID}"), "namespace": "ns", "uid": "u-1", "resourceVersion": "7",
+                "labels": {"CLEARML": "agent-2214c01d", "clearml-agent-queue": "929b", "clearml-agent-queue-name": "gpu-queue", "x": MARKER},
+                "annotations": {"kubectl.kubernetes.io/last-applied-configuration": MARKER, "portico/endpoints": "ui=http:7860"},
+                "managedFields": [{"manager": MARKER}],
+            },
+            "spec": {
+                "containers": [{
+                    "name": "x", "args": [MARKER], "command": [MARKER], "image": MARKER,
+                    "env": [
+                        {"name": "SECRET", "value": MARKER},
+                        {"name": "FROM", "valueFrom": {"secretKeyRef": {"name": MARKER, "key": "k"}}},
+                        {"name": "CLEARML_WORKER_ID", "value": format!("vm:0:{ID}")},
+                    ],
+                }, {"name": "y"}, {"name": "z", "env": null}],
+                "initContainers": [{"args": [MARKER]}],
+            },
+            "status": {
+                "phase": "Running", "podIP": "10.0.0.7", "podIPs": [{"ip": "10.0.0.7"}, {"ip": "fd00::7"}],
+                "conditions": [{"type": "Ready", "status": "True"}], "message": MARKER,
+            },
+        })
+    }
+
+    fn living(pod: &serde_json::Value) -> Option<Pod> {
+        let manifest: Manifest = serde_json::from_str(&pod.to_string()).expect("a pod");
+        manifest.living("clearml-id-")
+    }
+
+    #[test]
+    fn no_secret_of_a_pod_is_kept() {
+        let manifest: Manifest = serde_json::from_str(&pod().to_string()).expect("a pod");
+        assert!(!format!("{manifest:?}").contains(MARKER));
+        assert!(!format!("{:?}", manifest.living("clearml-id-")).contains(MARKER));
+    }
+
+    #[test]
+    fn what_is_needed_is_kept() {
+        let pod = living(&pod()).expect("it lives");
+        assert_eq!(pod.task.to_string(), ID);
+        assert_eq!(
+            (pod.queue.as_deref(), pod.queue_label.as_deref()),
+            (Some("929b"), Some("gpu-queue"))
+        );
+        let told: Vec<String> = pod.addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["10.0.0.7", "fd00::7"]);
+        assert!(pod.is_ready && !pod.has_host_network);
+        assert_eq!(
+            pod.requests.first().and_then(|request| request.name.as_deref()),
+            Some("ui")
+        );
+    }
+
+    #[test]
+    fn the_workers_id_tells_the_task_where_the_name_does_not() {
+        let mut pod = pod();
+        pod["metadata"]["name"] = "notebook".into();
+        assert_eq!(living(&pod).map(|pod| pod.task.to_string()).as_deref(), Some(ID));
+    }
+
+    #[test]
+    fn only_a_running_pod_with_an_address_that_nobody_ends_lives() {
+        assert!(living(&pod()).is_some());
+        for (path, value) in [
+            ("/status/phase", json!("Pending")),
+            ("/status/phase", json!("Succeeded")),
+            ("/status/phase", json!("Failed")),
+            ("/metadata/name", json!("nobody's")),
+        ] {
+            let mut pod = pod();
+            *pod.pointer_mut(path).expect("a field") = value;
+            if path == "/metadata/name" {
+                pod["spec"]["containers"] = json!([]);
+            }
+            assert!(living(&pod).is_none(), "{path}");
+        }
+        let mut ending = pod();
+        ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+        assert!(living(&ending).is_none());
+        let mut young = pod();
+        young["status"]["podIPs"] = json!([]);
+        young["status"].as_object_mut().map(|status| status.remove("podIP"));
+        assert!(living(&young).is_none());
+    }
+}
