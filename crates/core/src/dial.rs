@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::ports::PortRange;
+
 /// What the configuration allows beyond the addresses that a source vouches for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DialRules {
@@ -12,6 +14,8 @@ pub struct DialRules {
     pub networks: Vec<IpNet>,
     /// Portico's own listeners and the ClearML server: never dialled.
     pub own: Vec<SocketAddr>,
+    /// Portico's own public ports for streams, on each address under which this machine reaches them: never dialled.
+    pub own_streams: Vec<(IpAddr, PortRange)>,
     /// Exact addresses that are allowed although they are on loopback: `portico dev`'s own samples.
     pub exempt: Vec<SocketAddr>,
 }
@@ -58,11 +62,9 @@ impl DialRules {
         if let Some(why) = never(address) {
             return Err((Some(address), why));
         }
-        if self
-            .own
-            .iter()
-            .any(|own| own.ip().to_canonical() == address && own.port() == port)
-        {
+        let is_own = |own: &SocketAddr| own.ip().to_canonical() == address && own.port() == port;
+        let is_stream = |(own, range): &(IpAddr, PortRange)| own.to_canonical() == address && range.contains(port);
+        if self.own.iter().any(is_own) || self.own_streams.iter().any(is_stream) {
             return Err((Some(address), Undialable::Own));
         }
         let is_known = known.iter().any(|known| known.to_canonical() == address);
@@ -117,6 +119,10 @@ mod tests {
                 "::/0".parse().expect("a network"),
             ],
             own: vec!["10.0.0.9:8080".parse().expect("an address")],
+            own_streams: PortRange::new(30000, 30010)
+                .map(|range| (ip("10.0.0.9"), range))
+                .into_iter()
+                .collect(),
             exempt: vec!["127.0.0.1:4001".parse().expect("an address")],
         }
     }
@@ -166,6 +172,12 @@ mod tests {
             Err((Some(ip("10.0.0.9")), Undialable::Own))
         );
         assert!(everywhere().judge(Some(ip("10.0.0.9")), 8081, &[]).is_ok());
+        assert_eq!(
+            everywhere().judge(Some(ip("::ffff:10.0.0.9")), 30010, &[]),
+            Err((Some(ip("10.0.0.9")), Undialable::Own))
+        );
+        assert!(everywhere().judge(Some(ip("10.0.0.9")), 30011, &[]).is_ok());
+        assert!(everywhere().judge(Some(ip("10.0.0.8")), 30010, &[]).is_ok());
     }
 
     #[test]

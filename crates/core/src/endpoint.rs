@@ -111,7 +111,7 @@ impl fmt::Display for Protocol {
 }
 
 /// The identity of an endpoint: one thing of one task. Kept for as long as the task asks for it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EndpointKey {
     /// Whose it is.
     pub task: TaskId,

@@ -22,6 +22,7 @@ pub mod routes;
 pub mod secret;
 pub mod site;
 pub mod state;
+pub mod streams;
 
 /// What a question to something slow answers with: a boxed future, so that the asked can be a trait object.
 pub type Answer<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::{
     access::Who,
     endpoint::{Prefix, Protocol},
-    observe::{Ask, Request, RequestFault, RequestOrigin},
+    observe::{Ask, Request, RequestFault, RequestOrigin, StreamClaims},
     principal::UserId,
 };
 
@@ -53,6 +53,7 @@ fn parse_entry(entry: &str, origin: RequestOrigin) -> Request {
                 port,
                 prefix: Prefix::Auto,
                 access: None,
+                stream: StreamClaims::default(),
             };
             parts.try_fold(start, with_option)
         }),

@@ -163,6 +163,38 @@ pub struct Ask {
     pub prefix: Prefix,
     /// Whom it wants to let in. May only tighten the rule that holds without it.
     pub access: Option<Who>,
+    /// What stands beside it in the task, for a TCP endpoint: our own values and older ones are told apart when routes are made.
+    #[serde(default)]
+    pub stream: StreamClaims,
+}
+
+/// What a task's keys say of a TCP endpoint, uninterpreted: who wrote which of them, and when, cannot be seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamClaims {
+    /// Runtime `external_address[__name]`: the task's own address or a gateway's public host; at most 256 characters, trimmed. `None`:
+    /// absent or empty.
+    pub host: Option<Arc<str>>,
+    /// Runtime `external_tcp_port[__name]`: the task's own port or a gateway's public one.
+    pub port: Option<u16>,
+    /// Runtime `upstream_task_port[__name]`: a gateway wrote it, or the SDK.
+    pub upstream_port: Option<u16>,
+    /// The port that the user property `portico` asks for.
+    pub property_port: Option<u16>,
+    /// The public port that the task wants and no other: `_ROUTER_ENDPOINT_MODE[__name]` = `port` and its `_PARAM`.
+    pub fixed: Option<u16>,
+    /// What clearml-session says of its SSH server, for the unnamed endpoint.
+    pub session: Option<SessionClaims>,
+}
+
+/// User properties that clearml-session writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionClaims {
+    /// `external_address`: the task's first own address, or a gateway that the user named.
+    pub address: Option<IpAddr>,
+    /// `internal_ssh_port`: where the SSH server listens.
+    pub ssh_port: Option<u16>,
+    /// `internal_stable_ssh_port` is set: what the task announces is a proxy on its loopback, which breaks when it is dialled.
+    pub is_kept_alive: bool,
 }
 
 /// Where a request was made.

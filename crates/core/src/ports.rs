@@ -1,10 +1,16 @@
 //! Public ports of stream endpoints: which exist, who holds them, which stand open.
 
+mod allocate;
+mod leases;
+
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::EndpointId;
+
+pub use allocate::{PortBook, Rules, Wish, allocate};
+pub use leases::{Lease, Leases, Upstream};
 
 /// A range of ports, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +30,7 @@ impl PortRange {
     /// The ports, in order.
     pub fn iter(self) -> impl DoubleEndedIterator<Item = u16> + ExactSizeIterator {
         let (start, count) = (self.start, self.end - self.start);
-        (0..usize::from(count) + 1).map(move |at| start + u16::try_from(at).unwrap_or(count))
+        (0..usize::from(count).saturating_add(1)).map(move |at| start + u16::try_from(at).unwrap_or(count))
     }
 
     /// True for a port of the range.

@@ -12,6 +12,7 @@ use crate::{
     dial::Undialable,
     endpoint::{Slug, TaskId},
     observe::{RequestFault, TaskStatus},
+    ports::PortRange,
 };
 
 /// Why the visitor gets our answer and not the application's.
@@ -98,6 +99,39 @@ pub enum Refusal {
     },
     /// A TCP endpoint, and this gateway serves none.
     StreamsOff,
+    /// A TCP endpoint, asked for by its path.
+    StreamOnly,
+    /// All public ports are taken.
+    NoPortFree {
+        /// The public ports.
+        range: PortRange,
+    },
+    /// The one public port that the task asks for is another endpoint's, or another program's.
+    PortTaken {
+        /// The port.
+        port: u16,
+    },
+    /// The one public port that the task asks for is none of ours.
+    PortOutsideRange {
+        /// The port.
+        port: u16,
+        /// The public ports.
+        range: PortRange,
+    },
+    /// The public port is not recorded yet.
+    PortPending,
+    /// The task's address is neither its own nor ours: another gateway serves it, or served it.
+    OtherGateway {
+        /// The address, at most 64 characters.
+        address: Arc<str>,
+    },
+    /// The address that stands in the task is another endpoint's public one.
+    CopiedAddress {
+        /// The port.
+        port: u16,
+    },
+    /// The task asks that only certain people get in, and streams are not bound to people here.
+    NeedsSignIn,
 
     // The application.
     /// It never accepted a connection yet, and the task is young.
@@ -182,6 +216,14 @@ impl Refusal {
             Self::Superseded { .. } => "superseded",
             Self::SlugCollision { .. } => "slug_collision",
             Self::StreamsOff => "streams_off",
+            Self::StreamOnly => "stream_only",
+            Self::NoPortFree { .. } => "no_port_free",
+            Self::PortTaken { .. } => "port_taken",
+            Self::PortOutsideRange { .. } => "port_outside_range",
+            Self::PortPending => "port_pending",
+            Self::OtherGateway { .. } => "other_gateway",
+            Self::CopiedAddress { .. } => "copied_address",
+            Self::NeedsSignIn => "needs_sign_in",
             Self::Starting => "starting",
             Self::NotListening { .. } => "not_listening",
             Self::Unreachable => "unreachable",
@@ -209,6 +251,7 @@ impl Refusal {
             | Self::CookieLost { .. }
             | Self::BadHost
             | Self::AmbiguousPath
+            | Self::StreamOnly
             | Self::BadFraming => StatusCode::BAD_REQUEST,
             Self::ForeignPage | Self::NotAllowed { .. } => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NoEndpoint | Self::WrongQueue { .. } | Self::UnknownHost => StatusCode::NOT_FOUND,
@@ -219,6 +262,8 @@ impl Refusal {
             Self::ClearmlAway
             | Self::OwnKeyRejected
             | Self::NotRunning { .. }
+            | Self::NoPortFree { .. }
+            | Self::PortPending
             | Self::Starting
             | Self::Overloaded
             | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
@@ -243,27 +288,37 @@ impl Refusal {
             | Self::AmbiguousPath
             | Self::BadFraming
             | Self::MethodNotForwarded
+            | Self::StreamOnly
             | Self::HeadersTooLarge => Fault::Visitor,
             Self::ClearmlAway => Fault::Clearml,
             Self::CookieLost { .. }
             | Self::OwnKeyRejected
             | Self::WrongQueue { .. }
             | Self::StreamsOff
+            | Self::NoPortFree { .. }
             | Self::Internal => Fault::Administrator,
             Self::NoEndpoint
             | Self::BadRequestOfTask(_)
             | Self::AddressRefused { .. }
             | Self::AddressContested { .. }
             | Self::Superseded { .. }
-            | Self::SlugCollision { .. } => Fault::Task,
+            | Self::SlugCollision { .. }
+            | Self::PortTaken { .. }
+            | Self::PortOutsideRange { .. }
+            | Self::OtherGateway { .. }
+            | Self::CopiedAddress { .. }
+            | Self::NeedsSignIn => Fault::Task,
             Self::NotListening { .. }
             | Self::Unreachable
             | Self::UpstreamTimeout
             | Self::UpstreamBroken
             | Self::UpgradeFailed => Fault::Application,
-            Self::Ended { .. } | Self::NotRunning { .. } | Self::Starting | Self::Overloaded | Self::ShuttingDown => {
-                Fault::Nobody
-            }
+            Self::Ended { .. }
+            | Self::NotRunning { .. }
+            | Self::PortPending
+            | Self::Starting
+            | Self::Overloaded
+            | Self::ShuttingDown => Fault::Nobody,
         }
     }
 
@@ -295,6 +350,18 @@ impl Refusal {
             Self::Superseded { .. } => "A newer task has taken over this address".into(),
             Self::SlugCollision { slug } => format!("Two endpoints of this task share the name {slug:?} in URLs"),
             Self::StreamsOff => "TCP endpoints are not served here".into(),
+            Self::StreamOnly => "This is a TCP endpoint".into(),
+            Self::NoPortFree { range } => format!("All public ports ({range}) are taken"),
+            Self::PortTaken { port } => format!("The public port {port} is taken"),
+            Self::PortOutsideRange { port, .. } => format!("The public port {port} is none of this gateway's"),
+            Self::PortPending => "The endpoint's public port is not recorded yet".into(),
+            Self::OtherGateway { address } => format!("The task's address {address:?} is another gateway's"),
+            Self::CopiedAddress { port } => {
+                format!("The public port {port}, which the task names, is another endpoint's")
+            }
+            Self::NeedsSignIn => {
+                "The task asks for people to be told apart, and TCP endpoints do not do that here".into()
+            }
             Self::Starting => "The application is starting".into(),
             Self::NotListening { port } => format!("Nothing listens on port {port} of the task"),
             Self::Unreachable => "The task's machine cannot be reached".into(),
@@ -349,6 +416,22 @@ impl Refusal {
             Self::Superseded { by } => format!("Task {by} of the same owner started later at the same address and port."),
             Self::SlugCollision { .. } => "Rename one of the two endpoints.".into(),
             Self::StreamsOff => "Ask for an HTTP endpoint, or use a gateway with a port range for streams.".into(),
+            Self::StreamOnly => "Connect to the host and port that ClearML shows (external_address and external_tcp_port) with the \
+                application's own client."
+                .into(),
+            Self::NoPortFree { .. } => "A port becomes free some time after a task ended. Administrators: widen streams.port_range.".into(),
+            Self::PortTaken { .. } => "Ask for another port, or for any: leave out _ROUTER_ENDPOINT_MODE.".into(),
+            Self::PortOutsideRange { range, .. } => format!("The public ports are {range}. Ask for one of them, or for any."),
+            Self::PortPending => "Administrators: if this lasts, the state store cannot be written; see portico status.".into(),
+            Self::OtherGateway { .. } => "If no other gateway serves this task, start it again: it then names its own address. \
+                Portico never looks names up."
+                .into(),
+            Self::CopiedAddress { .. } => "The task's external_address and external_tcp_port were copied or edited. Start the task \
+                again after a reset."
+                .into(),
+            Self::NeedsSignIn => "Administrators: set streams.admission to signed-in. Otherwise leave access= out of the property \
+                portico: whoever reaches the port then gets as far as the application's own password."
+                .into(),
             Self::Starting => "Nothing listens there yet. This page tries again by itself.".into(),
             Self::NotListening { port } => {
                 format!("Is the application listening on 0.0.0.0:{port}, not on 127.0.0.1:{port}? Has it crashed? See the task's console log.")
@@ -375,7 +458,7 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Starting => Some(2),
-            Self::NotRunning { .. } | Self::ShuttingDown | Self::Overloaded => Some(5),
+            Self::NotRunning { .. } | Self::PortPending | Self::ShuttingDown | Self::Overloaded => Some(5),
             Self::ClearmlAway => Some(10),
             Self::LogInDelayed { seconds } => Some(*seconds),
             _ => None,

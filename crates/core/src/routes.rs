@@ -5,15 +5,18 @@ mod claims;
 mod derive;
 mod diff;
 mod locate;
+mod wishes;
 
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     access::AccessPolicy,
     dial::DialRules,
-    endpoint::{Endpoint, EndpointKey, Slug, TaskId},
+    endpoint::{Endpoint, EndpointKey, Protocol, Slug, TaskId},
     observe::ObservedTask,
+    ports::PortBook,
     refusal::Refusal,
+    streams::StreamPolicy,
 };
 
 pub use diff::Diff;
@@ -31,12 +34,15 @@ pub struct Policy {
     pub dial: DialRules,
     /// Who may come in.
     pub access: AccessPolicy,
+    /// What is offered to tasks that ask for TCP endpoints; `None`: nothing.
+    pub streams: Option<StreamPolicy>,
 }
 
 /// All routes at one instant.
 #[derive(Clone, Debug)]
 pub struct RouteTable {
     policy: Arc<Policy>,
+    ports: Arc<PortBook>,
     observed: Arc<[Arc<ObservedTask>]>,
     shards: Box<[Arc<Shard>]>,
     claims: claims::Claims,
@@ -111,14 +117,24 @@ impl RouteTable {
             .iter()
             .filter(|route| route.slug.as_ref().map(Slug::as_str) == slug);
         // An HTTP and a TCP endpoint may share a name; a path means the HTTP one.
-        match named.min_by_key(|route| route.key.protocol).map(|route| &route.outcome) {
-            Some(Ok(endpoint)) => Resolved::Endpoint(endpoint),
+        let named = named.min_by_key(|route| route.key.protocol);
+        match named.map(|route| &route.outcome) {
+            Some(Ok(endpoint)) if endpoint.key.protocol == Protocol::Http => Resolved::Endpoint(endpoint),
+            Some(Ok(_)) => Resolved::Refused {
+                task: &routes.task,
+                refusal: &Refusal::StreamOnly,
+            },
             Some(Err(refusal)) => Resolved::Refused {
                 task: &routes.task,
                 refusal,
             },
             None => Resolved::Nothing(task),
         }
+    }
+
+    /// What became of one endpoint's request.
+    pub fn route(&self, key: &EndpointKey) -> Option<&Route> {
+        self.task(key.task)?.routes.iter().find(|route| route.key == *key)
     }
 
     /// The routes of one task.
@@ -151,6 +167,11 @@ impl RouteTable {
     /// What the routes were built with.
     pub fn policy(&self) -> &Arc<Policy> {
         &self.policy
+    }
+
+    /// The public ports that the routes were built with.
+    pub fn ports(&self) -> &Arc<PortBook> {
+        &self.ports
     }
 }
 

@@ -20,9 +20,11 @@ pub fn policy(config: &Config, facts: &ServerFacts, own: &[SocketAddr], exempt: 
         dial: DialRules {
             networks: config.discovery.networks.clone(),
             own: own.to_vec(),
+            own_streams: Vec::new(),
             exempt: exempt.to_vec(),
         },
         access: config.access.policy(is_enterprise),
+        streams: None,
     }
 }
 

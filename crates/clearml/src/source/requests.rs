@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use portico_core::{
     endpoint::{Prefix, Protocol},
     notation::{self, cut, parse_port},
-    observe::{Ask, Published, Request, RequestFault, RequestOrigin},
+    observe::{Ask, Published, Request, RequestFault, RequestOrigin, StreamClaims},
 };
 use serde_json::Value;
 
@@ -110,6 +110,7 @@ fn ask(port: &Value, address: Option<&Value>) -> Result<Ask, RequestFault> {
         port: read_port(port)?,
         prefix: Prefix::Auto,
         access: None,
+        stream: StreamClaims::default(),
     })
 }
 

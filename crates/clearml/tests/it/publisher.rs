@@ -51,6 +51,7 @@ pub(crate) fn gateway(bench: &Bench, is_publishing: bool, settings: PublisherSet
             ..DialRules::default()
         },
         access: AccessPolicy::only(Who::Owner),
+        streams: None,
     });
     let (publish_table, table) = live(RouteTable::empty(policy.clone()));
     let (publish_status, status) = live(PublisherStatus::default());

@@ -31,7 +31,7 @@ use portico_core::{
     dial::DialRules,
     endpoint::{Prefix, Protocol, TaskId},
     live::{Live, Publish, live},
-    observe::{Ask, Observation, ObservedTask, Request, RequestOrigin, TaskStatus},
+    observe::{Ask, Observation, ObservedTask, Request, RequestOrigin, StreamClaims, TaskStatus},
     principal::{CompanyId, User, UserId},
     routes::{Policy, RouteTable},
     secret::Secret,
@@ -290,6 +290,7 @@ fn table(who: Who, tasks: impl IntoIterator<Item = ObservedTask>) -> RouteTable 
             ..DialRules::default()
         },
         access: AccessPolicy::only(who),
+        streams: None,
     };
     let observation = Observation::new(tasks.into_iter().map(Arc::new).collect());
     RouteTable::build(&observation, &Arc::new(policy), None)
@@ -328,6 +329,7 @@ pub(crate) fn request(name: Option<&str>, address: Ipv4Addr) -> Request {
             port: 8888,
             prefix: Prefix::Auto,
             access: None,
+            stream: StreamClaims::default(),
         }),
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     dial::{DialRules, Undialable},
     endpoint::{Prefix, Protocol},
     notation,
-    observe::{Ask, Observation, ObservedTask, RequestOrigin, TaskStatus},
+    observe::{Ask, Observation, ObservedTask, RequestOrigin, StreamClaims, TaskStatus},
     principal::{CompanyId, UserId},
 };
 
@@ -28,6 +28,7 @@ fn task(digit: char, claimed: Option<&str>) -> ObservedTask {
         port: 80,
         prefix: Prefix::Auto,
         access: None,
+        stream: StreamClaims::default(),
     };
     ObservedTask {
         id: id(digit),

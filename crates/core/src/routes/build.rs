@@ -5,12 +5,14 @@ use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 use super::{
     Policy, Route, RouteTable, SHARDS, Shard, TaskRoutes,
     claims::Claims,
-    derive::{Candidate, candidates},
+    derive::{Candidate, Way, candidates},
     shard_of,
 };
 use crate::{
-    endpoint::{Endpoint, TaskId},
+    endpoint::{Endpoint, EndpointKey, Protocol, TaskId},
     observe::{Observation, ObservedTask},
+    ports::PortBook,
+    refusal::Refusal,
     site::Site,
 };
 
@@ -26,6 +28,7 @@ impl RouteTable {
         let room = room + room / 4;
         Self {
             policy,
+            ports: Arc::default(),
             observed: Arc::from([]),
             shards: (0..SHARDS)
                 .map(|_| Arc::new(Shard::with_capacity(room / SHARDS)))
@@ -35,21 +38,35 @@ impl RouteTable {
         }
     }
 
-    /// The table for what is observed now.
+    /// The table for what is observed now, without public ports.
     ///
     /// The result depends on `observation` and `policy` only; `previous` saves work: tasks that are the same `Arc` as before are
     /// not looked at again, unless an address that they claim is claimed anew.
     pub fn build(observation: &Observation, policy: &Arc<Policy>, previous: Option<&Self>) -> Self {
+        Self::build_with_ports(observation, policy, &Arc::default(), previous)
+    }
+
+    /// The table for what is observed now and these public ports: what [`allocate`](crate::ports::allocate) made of the
+    /// [`wishes`](Self::wishes) for the same observation and policy. `previous` saves work as in [`build`](Self::build); tasks whose
+    /// ports changed are looked at again.
+    pub fn build_with_ports(
+        observation: &Observation,
+        policy: &Arc<Policy>,
+        ports: &Arc<PortBook>,
+        previous: Option<&Self>,
+    ) -> Self {
         let mut table = match previous {
             Some(previous) if previous.policy == *policy => previous.clone(),
             _ => Self::with_room(policy.clone(), observation.tasks().len()),
         };
         let observed = table.observed.clone();
-        let changes = changes(&observed, observation.tasks());
+        let before = std::mem::replace(&mut table.ports, ports.clone());
+        let mut changes = changes(&observed, observation.tasks());
+        changes.extend(moved(&observed, observation, &before, ports));
         let mut touched = HashSet::new();
         for (old, new) in &changes {
             let Some(old) = old else { continue };
-            for address in claimed(&candidates(old, policy)) {
+            for address in claimed(&candidates(old, policy, &before.leases)) {
                 table.claims.remove(address, old.id);
                 touched.insert(address);
             }
@@ -59,7 +76,7 @@ impl RouteTable {
         }
         let fresh: Vec<_> = changes
             .into_iter()
-            .filter_map(|(_, new)| new.map(|new| (new, candidates(new, policy))))
+            .filter_map(|(_, new)| new.map(|new| (new, candidates(new, policy, &ports.leases))))
             .collect();
         for (task, candidates) in &fresh {
             for address in claimed(candidates) {
@@ -78,7 +95,7 @@ impl RouteTable {
             .flat_map(|address| table.claims.claimants(*address))
             .collect();
         for task in neighbors.into_iter().filter_map(|id| observation.task(id)) {
-            let routes = table.routes_of(task, candidates(task, policy));
+            let routes = table.routes_of(task, candidates(task, policy, &ports.leases));
             table.replace(task.id, Some(routes));
         }
         table.observed = observation.tasks().into();
@@ -99,8 +116,9 @@ impl RouteTable {
         let routes = candidates
             .into_iter()
             .map(|candidate| {
-                let outcome = candidate.outcome.and_then(|(upstream, ask)| {
+                let outcome = candidate.outcome.and_then(|Way { upstream, ask, .. }| {
                     self.claims.judge(upstream, task)?;
+                    let port = self.port_of(&candidate.key)?;
                     Ok(known(Endpoint {
                         id: candidate.key.id(),
                         key: candidate.key.clone(),
@@ -110,7 +128,7 @@ impl RouteTable {
                         owner: task.owner.clone(),
                         company: task.company.clone(),
                         upstream,
-                        port: None,
+                        port,
                         prefix_choice: ask.prefix,
                         access: self.policy.access.rule_for(task, ask.access.as_ref()),
                     }))
@@ -126,6 +144,19 @@ impl RouteTable {
             task: task.clone(),
             routes,
         }
+    }
+
+    /// The public port of an endpoint; HTTP endpoints have none.
+    fn port_of(&self, key: &EndpointKey) -> Result<Option<u16>, Refusal> {
+        if key.protocol == Protocol::Http {
+            return Ok(None);
+        }
+        if let Some(refusal) = self.ports.refused.get(key) {
+            return Err(refusal.clone());
+        }
+        let lease = self.ports.leases.of(key);
+        let is_held = lease.filter(|lease| lease.cooling_until.is_none());
+        is_held.map(|lease| Some(lease.port)).ok_or(Refusal::PortPending)
     }
 
     fn replace(&mut self, id: TaskId, routes: Option<TaskRoutes>) {
@@ -144,10 +175,23 @@ impl RouteTable {
 fn claimed(candidates: &[Candidate<'_>]) -> impl Iterator<Item = SocketAddr> {
     candidates
         .iter()
-        .filter_map(|candidate| Some(candidate.outcome.as_ref().ok()?.0))
+        .filter_map(|candidate| Some(candidate.outcome.as_ref().ok()?.upstream))
 }
 
 type Change<'t> = (Option<&'t Arc<ObservedTask>>, Option<&'t Arc<ObservedTask>>);
+
+/// The tasks that both lists have unchanged, but whose ports are others now.
+fn moved<'t>(old: &'t [Arc<ObservedTask>], new: &'t Observation, before: &PortBook, now: &PortBook) -> Vec<Change<'t>> {
+    let mut tasks: Vec<TaskId> = now.differing(before).map(|key| key.task).collect();
+    tasks.sort_unstable();
+    tasks.dedup();
+    let find = |id: TaskId| {
+        let at = old.binary_search_by_key(&id, |task| task.id).ok()?;
+        let (old, new) = (old.get(at)?, new.task(id)?);
+        Arc::ptr_eq(old, new).then_some((Some(old), Some(new)))
+    };
+    tasks.into_iter().filter_map(find).collect()
+}
 
 /// The pairs that differ between two lists sorted by id.
 fn changes<'t>(old: &'t [Arc<ObservedTask>], new: &'t [Arc<ObservedTask>]) -> Vec<Change<'t>> {

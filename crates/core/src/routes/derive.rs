@@ -4,20 +4,31 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::Policy;
 use crate::{
+    access::Who,
     endpoint::{EndpointKey, Protocol, Slug},
     observe::{Ask, ObservedTask, Request},
+    ports::{Lease, Leases},
     refusal::Refusal,
+    streams::{Admission, StreamPolicy, Target, target},
 };
 
 /// One endpoint of a task: where it would lead, or why it cannot.
 pub(super) struct Candidate<'t> {
     pub(super) key: EndpointKey,
     pub(super) slug: Option<Slug>,
-    pub(super) outcome: Result<(SocketAddr, &'t Ask), Refusal>,
+    pub(super) outcome: Result<Way<'t>, Refusal>,
+}
+
+/// Where an endpoint would lead.
+pub(super) struct Way<'t> {
+    pub(super) upstream: SocketAddr,
+    pub(super) ask: &'t Ask,
+    /// For a stream endpoint: how its task's keys were understood.
+    pub(super) target: Option<Target>,
 }
 
 /// The candidates of a task, one for each request.
-pub(super) fn candidates<'t>(task: &'t ObservedTask, policy: &Policy) -> Vec<Candidate<'t>> {
+pub(super) fn candidates<'t>(task: &'t ObservedTask, policy: &Policy, leases: &Leases) -> Vec<Candidate<'t>> {
     let slugs: Vec<Option<Slug>> = task
         .requests
         .iter()
@@ -31,23 +42,30 @@ pub(super) fn candidates<'t>(task: &'t ObservedTask, policy: &Policy) -> Vec<Can
     };
     let of_task = whole_task(task, policy).err();
     let candidate = |(at, request): (usize, &'t Request)| {
+        let key = EndpointKey {
+            task: task.id,
+            protocol: request.protocol,
+            name: request.name.clone(),
+        };
         let outcome = match (&of_task, &request.ask) {
             (Some(refusal), _) => Err(refusal.clone()),
             (None, Err(fault)) => Err(Refusal::BadRequestOfTask(fault.clone())),
-            (None, Ok(_)) if request.protocol == Protocol::Tcp => Err(Refusal::StreamsOff),
+            (None, Ok(ask)) if request.protocol == Protocol::Tcp => match &policy.streams {
+                Some(streams) => stream(task, ask, leases.of(&key), policy, streams),
+                None => Err(Refusal::StreamsOff),
+            },
             (None, Ok(ask)) => match &slugs[at] {
                 Some(slug) if is_shared(at, request) => Err(Refusal::SlugCollision { slug: slug.clone() }),
                 _ => policy
                     .dial
                     .judge(ask.claimed, ask.port, &task.addresses)
-                    .map(|address| (address, ask))
+                    .map(|upstream| Way {
+                        upstream,
+                        ask,
+                        target: None,
+                    })
                     .map_err(|(address, why)| Refusal::AddressRefused { address, why }),
             },
-        };
-        let key = EndpointKey {
-            task: task.id,
-            protocol: request.protocol,
-            name: request.name.clone(),
         };
         Candidate {
             key,
@@ -56,6 +74,27 @@ pub(super) fn candidates<'t>(task: &'t ObservedTask, policy: &Policy) -> Vec<Can
         }
     };
     task.requests.iter().enumerate().map(candidate).collect()
+}
+
+/// Where a stream endpoint would lead. Its name is in no path, so two names may look alike.
+fn stream<'t>(
+    task: &ObservedTask,
+    ask: &'t Ask,
+    lease: Option<&Lease>,
+    policy: &Policy,
+    streams: &StreamPolicy,
+) -> Result<Way<'t>, Refusal> {
+    // A port tells nobody apart: an endpoint that is not for everybody must not stand open.
+    let is_for_some = ask.access.as_ref().is_some_and(|who| *who != Who::Public);
+    if is_for_some && streams.admission != Admission::SignedIn {
+        return Err(Refusal::NeedsSignIn);
+    }
+    let target = target(ask, lease, streams)?;
+    Ok(Way {
+        upstream: target.judge(ask, &policy.dial, &task.addresses)?,
+        ask,
+        target: Some(target),
+    })
 }
 
 /// What holds for all endpoints of a task.

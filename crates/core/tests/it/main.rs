@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod deciding;
+mod leasing;
 mod policies;
 mod scale;
 mod tables;

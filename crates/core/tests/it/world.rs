@@ -7,7 +7,7 @@ use portico_core::{
     clock::Timestamp,
     dial::DialRules,
     endpoint::{Prefix, Protocol, TaskId},
-    observe::{Ask, Observation, ObservedTask, Request, RequestOrigin, TaskStatus},
+    observe::{Ask, Observation, ObservedTask, Request, RequestOrigin, StreamClaims, TaskStatus},
     principal::{CompanyId, Method, Principal, User, UserId},
     routes::{Policy, RouteTable},
     secret::Secret,
@@ -29,6 +29,7 @@ pub(crate) fn request(name: Option<&str>, address: &str, port: u16) -> Request {
             port,
             prefix: Prefix::Auto,
             access: None,
+            stream: StreamClaims::default(),
         }),
     }
 }
@@ -62,6 +63,7 @@ pub(crate) fn policy(who: Who) -> Arc<Policy> {
             ..DialRules::default()
         },
         access: AccessPolicy::only(who),
+        streams: None,
     })
 }
 

@@ -8,8 +8,10 @@ use portico_core::{
     dial::Undialable,
     endpoint::{Slug, TaskId},
     observe::{RequestFault, TaskStatus},
+    ports::PortRange,
     refusal::{Fault, Refusal},
 };
+use portico_proxy::StreamRefusal;
 
 const HEAD: &str = "\
 # Refusals
@@ -30,6 +32,7 @@ it is: `visitor`, `task` (whoever wrote or started it), `application`, `administ
 /// Each refusal once, or more often where its text depends on what is in it.
 fn examples() -> Vec<(&'static str, Vec<Refusal>)> {
     let other = TaskId::parse("0123456789abcdef0123456789abcdef").expect("an id");
+    let range = PortRange::new(9000, 9010).expect("a range");
     let refused = |why| Refusal::AddressRefused {
         address: Some([10, 0, 0, 7].into()),
         why,
@@ -93,6 +96,16 @@ fn examples() -> Vec<(&'static str, Vec<Refusal>)> {
                 Refusal::Superseded { by: other },
                 Refusal::SlugCollision { slug: Slug::of("ui") },
                 Refusal::StreamsOff,
+                Refusal::StreamOnly,
+                Refusal::NoPortFree { range },
+                Refusal::PortTaken { port: 9005 },
+                Refusal::PortOutsideRange { port: 8005, range },
+                Refusal::PortPending,
+                Refusal::OtherGateway {
+                    address: "other.example.com".into(),
+                },
+                Refusal::CopiedAddress { port: 9005 },
+                Refusal::NeedsSignIn,
             ],
         ),
         (
@@ -149,6 +162,14 @@ fn number_of_refusals(any: &Refusal) -> usize {
         | R::Superseded { .. }
         | R::SlugCollision { .. }
         | R::StreamsOff
+        | R::StreamOnly
+        | R::NoPortFree { .. }
+        | R::PortTaken { .. }
+        | R::PortOutsideRange { .. }
+        | R::PortPending
+        | R::OtherGateway { .. }
+        | R::CopiedAddress { .. }
+        | R::NeedsSignIn
         | R::Starting
         | R::NotListening { .. }
         | R::Unreachable
@@ -163,7 +184,40 @@ fn number_of_refusals(any: &Refusal) -> usize {
         | R::HeadersTooLarge
         | R::Overloaded
         | R::ShuttingDown
-        | R::Internal => 36,
+        | R::Internal => 44,
+    }
+}
+
+const STREAMS: &str = "
+## TCP connections
+
+Nothing can be told to a visitor who speaks neither HTTP nor anything else that Portico knows: the connection is closed at once, and the
+access log (`refusal`) and the metric `portico_stream_refusals_total` have the code. `portico explain <host>:<port>` tells why.
+
+| code | why |
+|---|---|
+";
+
+/// Does not compile when there is one that nobody has described.
+fn of_stream(refusal: StreamRefusal) -> &'static str {
+    use StreamRefusal as R;
+    match refusal {
+        R::Limit => "There are as many connections as `streams.connections` allows.",
+        R::AddressLimit => {
+            "There are as many connections from this address as `streams.connections_per_address` allows."
+        }
+        R::Busy => "Too many visitors wait for the endpoint's application already.",
+        R::BadProxyHeader => {
+            "A trusted proxy sent no PROXY header that can be read, or not in time. Does it speak the PROXY protocol?"
+        }
+        R::SourceNotAllowed => "The visitor's address is in none of `streams.allowed_sources`.",
+        R::LogInRequired => "Nobody is logged in at the visitor's address; log in with a browser first.",
+        R::NotAllowed => "Whoever is logged in at the visitor's address may not open the endpoint.",
+        R::ClearmlAway => "ClearML would have to be asked whether the visitor sees the task, and does not answer.",
+        R::NoEndpoint => "The endpoint is gone, or has another port now.",
+        R::NotListening => "The application's port is closed.",
+        R::Unreachable => "The application's machine cannot be reached.",
+        R::Internal => "The gateway has no socket left. Administrators: raise the limit of open files.",
     }
 }
 
@@ -191,6 +245,10 @@ fn page() -> String {
             }
             let _ = write!(page, "\n> **{}.** {}\n", refusal.title(), refusal.hint());
         }
+    }
+    page.push_str(STREAMS);
+    for refusal in StreamRefusal::ALL {
+        let _ = writeln!(page, "| `{}` | {} |", refusal.code(), of_stream(refusal));
     }
     page
 }

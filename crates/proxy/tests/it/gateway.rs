@@ -1,6 +1,11 @@
 //! A gateway on a loopback port, with the tables that a test gives it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::Response;
@@ -18,12 +23,16 @@ use portico_core::{
     dial::DialRules,
     endpoint::{Prefix, Protocol, TaskId},
     live::{Live, Nudge, Publish, live},
-    observe::{Ask, Observation, ObservedTask, Request, RequestOrigin, TaskStatus},
+    observe::{Ask, Observation, ObservedTask, Request, RequestOrigin, StreamClaims, TaskStatus},
+    ports::{self, OpenPorts, PortRange},
     principal::{CompanyId, SessionId, UserId},
     routes::{Policy, RouteTable},
     site::{Origin, Site},
+    streams::{Admission, StreamPolicy},
 };
-use portico_proxy::{Counters, Doors, Exchanges, PageCall, PageDesk, ServeError, Settings, Upstreams, bind};
+use portico_proxy::{
+    Counters, Doors, Exchanges, PageCall, PageDesk, ServeError, Settings, StreamSettings, Upstreams, bind,
+};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +54,8 @@ pub(crate) struct Spec {
     pub(crate) access: Option<Who>,
     pub(crate) status: TaskStatus,
     pub(crate) started: Option<Timestamp>,
+    /// The public port of a TCP endpoint; `None` for an HTTP one.
+    pub(crate) port: Option<u16>,
 }
 
 impl Spec {
@@ -59,6 +70,15 @@ impl Spec {
             access: None,
             status: TaskStatus::InProgress,
             started: None,
+            port: None,
+        }
+    }
+
+    /// Alice's task 1, with a TCP endpoint at this public port.
+    pub(crate) fn tcp(address: SocketAddr, port: u16) -> Self {
+        Self {
+            port: Some(port),
+            ..Self::at(address)
         }
     }
 
@@ -75,7 +95,11 @@ impl Spec {
             started: self.started,
             addresses: vec![self.address.ip()],
             requests: vec![Request {
-                protocol: Protocol::Http,
+                protocol: if self.port.is_some() {
+                    Protocol::Tcp
+                } else {
+                    Protocol::Http
+                },
                 name: self.name.map(Into::into),
                 origin: RequestOrigin::Runtime,
                 ask: Ok(Ask {
@@ -83,6 +107,10 @@ impl Spec {
                     port: self.address.port(),
                     prefix: self.prefix,
                     access: self.access.clone(),
+                    stream: StreamClaims {
+                        fixed: self.port,
+                        ..StreamClaims::default()
+                    },
                 }),
             }],
             published: Vec::new(),
@@ -115,11 +143,13 @@ pub(crate) struct Gateway {
     pub(crate) sessions: Sessions,
     pub(crate) register: Register,
     pub(crate) source: Nudge,
+    pub(crate) open_ports: Live<OpenPorts>,
     pub(crate) audit: mpsc::Receiver<AuditEvent>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) ended: tokio::sync::oneshot::Receiver<Result<(), ServeError>>,
     table: Publish<RouteTable>,
     who: Who,
+    admission: Admission,
     _running: JoinSet<()>,
 }
 
@@ -139,7 +169,15 @@ impl Gateway {
         };
         let mut settings = Settings::new(site.clone(), vec!["127.0.0.1:0".parse().unwrap()]);
         settings.path_warning = false;
+        settings.streams = Some(StreamSettings {
+            listen: vec![Ipv4Addr::LOCALHOST.into()],
+            ..StreamSettings::default()
+        });
         change(&mut settings);
+        let admission = settings
+            .streams
+            .as_ref()
+            .map_or(Admission::Open, |streams| streams.admission);
         let bound = bind(&settings).unwrap();
         let clock = ManualClock::at(now());
         let arc_clock: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -161,7 +199,7 @@ impl Gateway {
             },
         );
         let (pages, calls) = PageDesk::bounded(16);
-        let (table, tables) = live(RouteTable::empty(policy(specs, &who)));
+        let (table, tables) = live(RouteTable::empty(policy(specs, &who, admission)));
         let records = Arc::new(Records::default());
         let source = Nudge::default();
         let doors = Doors {
@@ -179,6 +217,7 @@ impl Gateway {
         running.spawn(answer_pages(calls));
         let (address, exchanges) = (bound.addresses()[0], bound.exchanges());
         let (upstreams, counters) = (bound.upstreams(), bound.counters());
+        let open_ports = bound.open_ports();
         let (end, ended) = tokio::sync::oneshot::channel();
         let serving = bound.serve(doors, shutdown.clone());
         running.spawn(async move {
@@ -195,11 +234,13 @@ impl Gateway {
             sessions,
             register,
             source,
+            open_ports,
             audit: events,
             shutdown,
             ended,
             table,
             who,
+            admission,
             _running: running,
         };
         gateway.publish(specs);
@@ -213,8 +254,20 @@ impl Gateway {
 
     pub(crate) fn publish_with(&self, specs: &[Spec], who: &Who) {
         let observation = Observation::new(specs.iter().map(Spec::observed).collect());
-        self.table
-            .publish(RouteTable::build(&observation, &policy(specs, who), None));
+        let policy = policy(specs, who, self.admission);
+        let leases = Arc::default();
+        let wishes = RouteTable::wishes(&observation, &policy, &leases);
+        let rules = ports::Rules {
+            range: range(),
+            cooling: Duration::ZERO,
+        };
+        let book = ports::allocate(&wishes, &leases, &rules, &BTreeSet::new(), now());
+        self.table.publish(RouteTable::build_with_ports(
+            &observation,
+            &policy,
+            &Arc::new(book),
+            None,
+        ));
     }
 
     pub(crate) async fn connect(&self) -> Client {
@@ -254,15 +307,25 @@ impl Gateway {
     }
 }
 
-fn policy(specs: &[Spec], who: &Who) -> Arc<Policy> {
+fn range() -> PortRange {
+    PortRange::new(1, u16::MAX).unwrap()
+}
+
+fn policy(specs: &[Spec], who: &Who, admission: Admission) -> Arc<Policy> {
     Arc::new(Policy {
         queues: Vec::new(),
         dial: DialRules {
             networks: Vec::new(),
             own: Vec::new(),
+            own_streams: Vec::new(),
             exempt: specs.iter().map(|spec| spec.address).collect(),
         },
         access: AccessPolicy::only(who.clone()),
+        streams: Some(StreamPolicy {
+            host: HOST.into(),
+            range: range(),
+            admission,
+        }),
     })
 }
 

@@ -9,7 +9,9 @@ use portico_core::{
     clock::Timestamp,
     dial::DialRules,
     endpoint::{Protocol, TaskId},
-    observe::{Ask, Failing, Observation, ObservedTask, Request, RequestOrigin, SourceHealth, TaskStatus},
+    observe::{
+        Ask, Failing, Observation, ObservedTask, Request, RequestOrigin, SourceHealth, StreamClaims, TaskStatus,
+    },
     principal::SessionId,
     routes::Policy,
     site::{Origin, Site},
@@ -39,6 +41,7 @@ fn request(name: Option<&str>, claimed: &str) -> Request {
             port: 8888,
             prefix: Prefix::Auto,
             access: None,
+            stream: StreamClaims::default(),
         }),
     }
 }
@@ -66,6 +69,7 @@ fn world_of(tasks: Vec<ObservedTask>, who: Who) -> World {
         queues: vec!["gpu".into()],
         dial: DialRules::default(),
         access: AccessPolicy::only(who),
+        streams: None,
     };
     let observation = Observation::new(tasks.into_iter().map(Arc::new).collect());
     World {

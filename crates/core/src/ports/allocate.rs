@@ -1,0 +1,236 @@
+//! Who gets which public port. Pure: leases go in, leases come out. What tasks claim about ports is a hint and never more: any
+//! colleague may edit any task.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Lease, Leases, PortRange, Upstream};
+use crate::{clock::Timestamp, endpoint::EndpointKey, refusal::Refusal};
+
+/// An endpoint that should have a public port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Which endpoint.
+    pub key: EndpointKey,
+    /// The port that its task names as its public one: the one that it had, or somebody's claim to a port of another.
+    pub hint: Option<u16>,
+    /// True if nothing but the values beside `hint` tells where the endpoint leads to.
+    pub rests_on_hint: bool,
+    /// The one port that will do.
+    pub fixed: Option<u16>,
+    /// Where it leads to, to be remembered.
+    pub upstream: Upstream,
+}
+
+/// By what ports are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The ports that there are.
+    pub range: PortRange,
+    /// How long a port is kept for an endpoint that went.
+    pub cooling: Duration,
+}
+
+/// Who holds which port, and who got none and why. What the route table is built with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortBook {
+    /// The leases, those that cool down included. The same `Arc` as before if nothing changed.
+    pub leases: Arc<Leases>,
+    /// Endpoints without a port.
+    pub refused: BTreeMap<EndpointKey, Refusal>,
+}
+
+impl PortBook {
+    /// The endpoints whose port, or the lack of it, is another than in `older`.
+    pub(crate) fn differing<'b>(&'b self, older: &'b Self) -> impl Iterator<Item = &'b EndpointKey> {
+        let is_same = Arc::ptr_eq(&self.leases, &older.leases);
+        let leases = (!is_same).then_some([(&self.leases, &older.leases), (&older.leases, &self.leases)]);
+        let leases = leases.into_iter().flatten().flat_map(|(one, other)| {
+            let differing = |lease: &&Lease| other.of(&lease.key) != Some(*lease);
+            one.iter().filter(differing).map(|lease| &lease.key)
+        });
+        let refused = [(&self.refused, &older.refused), (&older.refused, &self.refused)];
+        let refused = refused.into_iter().flat_map(|(one, other)| {
+            let differing = |(key, refusal): &(&EndpointKey, &Refusal)| other.get(*key) != Some(*refusal);
+            one.iter().filter(differing).map(|(key, _)| key)
+        });
+        leases.chain(refused)
+    }
+}
+
+/// The leases for these wishes, given the leases so far.
+///
+/// * A lease is never displaced by another endpoint's wish. It ends a cooling time after its wish; until then the same endpoint gets
+///   the same port back.
+/// * A lease whose port is `blocked` (somebody else listens there) or outside of the range moves to another port.
+/// * A port that nobody holds and several endpoints name is given to nobody for a cooling time: nobody can tell whose it was.
+/// * A fixed port that is not to be had is refused, and the endpoint gets no other one.
+///
+/// To be called with complete observations only: an endpoint that was not observed yet seems to be gone.
+pub fn allocate(
+    wishes: &[Wish],
+    leases: &Arc<Leases>,
+    rules: &Rules,
+    blocked: &BTreeSet<u16>,
+    now: Timestamp,
+) -> PortBook {
+    let mut round = Round {
+        book: PortBook {
+            leases: leases.clone(),
+            refused: BTreeMap::new(),
+        },
+        rules,
+        blocked,
+        now,
+    };
+    let by_key: BTreeMap<&EndpointKey, &Wish> = wishes.iter().map(|wish| (&wish.key, wish)).collect();
+    let mut named: HashMap<u16, usize> = HashMap::new();
+    for port in by_key.values().filter_map(|wish| wish.fixed.or(wish.hint)) {
+        *named.entry(port).or_default() += 1;
+    }
+    round.cool(&by_key);
+    round.contest(&named);
+    let open: Vec<&Wish> = by_key.into_values().filter(|wish| !round.keep(wish)).collect();
+    round.give(&open, &named);
+    round.book
+}
+
+struct Round<'r> {
+    book: PortBook,
+    rules: &'r Rules,
+    blocked: &'r BTreeSet<u16>,
+    now: Timestamp,
+}
+
+impl Round<'_> {
+    /// Lets the leases cool down that nobody wishes for, and ends those that have.
+    fn cool(&mut self, wished: &BTreeMap<&EndpointKey, &Wish>) {
+        let leases = self.book.leases.clone();
+        for lease in leases.iter().filter(|lease| !wished.contains_key(&lease.key)) {
+            let latest = self.now.plus(self.rules.cooling);
+            // A clock that was set back does not keep a port for years.
+            let until = lease.cooling_until.map_or(latest, |until| until.min(latest));
+            if until <= self.now {
+                self.leases().remove(&lease.key);
+            } else if lease.cooling_until != Some(until) {
+                self.leases().put(Lease {
+                    cooling_until: Some(until),
+                    ..lease.clone()
+                });
+            }
+        }
+    }
+
+    fn leases(&mut self) -> &mut Leases {
+        Arc::make_mut(&mut self.book.leases)
+    }
+
+    /// True if the wish is answered by the lease that the endpoint has.
+    fn keep(&mut self, wish: &Wish) -> bool {
+        let Some(lease) = self.book.leases.of(&wish.key) else {
+            return false;
+        };
+        if !self.is_usable(lease.port) || wish.fixed.is_some_and(|fixed| fixed != lease.port) {
+            return false;
+        }
+        if lease.cooling_until.is_some() || lease.upstream != Some(wish.upstream) {
+            let lease = Lease {
+                cooling_until: None,
+                upstream: Some(wish.upstream),
+                ..lease.clone()
+            };
+            self.leases().put(lease);
+        }
+        true
+    }
+
+    /// Closes the ports that several endpoints name and nobody holds, and opens those again that were closed long enough.
+    fn contest(&mut self, named: &HashMap<u16, usize>) {
+        let latest = self.now.plus(self.rules.cooling);
+        let leases = self.book.leases.clone();
+        for (port, before) in leases.contested() {
+            let until = Some(*before.min(&latest)).filter(|until| *until > self.now);
+            if until != Some(*before) {
+                self.leases().contest(*port, until);
+            }
+        }
+        let shared = named.iter().filter(|(_, count)| **count > 1).map(|(port, _)| *port);
+        for port in shared.filter(|port| self.rules.range.contains(*port)) {
+            let is_new = leases.holder(port).is_none() && !leases.contested().contains_key(&port);
+            if is_new && latest > self.now {
+                self.leases().contest(port, Some(latest));
+            }
+        }
+    }
+
+    /// Gives ports to endpoints that have none, or not the right one.
+    fn give(&mut self, open: &[&Wish], named: &HashMap<u16, usize>) {
+        let is_sole = |port: u16| named.get(&port) == Some(&1);
+        let mut rest = Vec::new();
+        for wish in open {
+            match (wish.fixed, wish.hint) {
+                (Some(port), _) if !self.rules.range.contains(port) => {
+                    let range = self.rules.range;
+                    self.refuse(wish, Refusal::PortOutsideRange { port, range });
+                }
+                (Some(port), _) if !self.is_free(port, &wish.key) || !is_sole(port) => {
+                    self.refuse(wish, Refusal::PortTaken { port });
+                }
+                (Some(port), _) => self.lease(wish, port),
+                (None, Some(port)) if wish.rests_on_hint && self.is_of_another(port, &wish.key) => {
+                    self.refuse(wish, Refusal::CopiedAddress { port });
+                }
+                (None, Some(port)) if self.is_free(port, &wish.key) && is_sole(port) => self.lease(wish, port),
+                (None, _) => rest.push(*wish),
+            }
+        }
+        // Ports that others claim stay theirs to ask for.
+        let range = self.rules.range;
+        let mut ports = range.iter().filter(|port| !named.contains_key(port));
+        for wish in rest {
+            match ports.by_ref().find(|port| self.is_free(*port, &wish.key)) {
+                Some(port) => self.lease(wish, port),
+                None => self.refuse(wish, Refusal::NoPortFree { range }),
+            }
+        }
+    }
+
+    fn is_usable(&self, port: u16) -> bool {
+        self.rules.range.contains(port) && !self.blocked.contains(&port)
+    }
+
+    fn is_free(&self, port: u16, key: &EndpointKey) -> bool {
+        let leases = &self.book.leases;
+        self.is_usable(port)
+            && !leases.contested().contains_key(&port)
+            && leases.holder(port).is_none_or(|holder| holder == key)
+    }
+
+    /// True if another endpoint that is there has the port.
+    fn is_of_another(&self, port: u16, key: &EndpointKey) -> bool {
+        let holder = self.book.leases.holder(port).filter(|holder| *holder != key);
+        let lease = holder.and_then(|holder| self.book.leases.of(holder));
+        lease.is_some_and(|lease| lease.cooling_until.is_none())
+    }
+
+    fn lease(&mut self, wish: &Wish, port: u16) {
+        let now = self.now;
+        let before = self.leases().remove(&wish.key);
+        self.leases().put(Lease {
+            key: wish.key.clone(),
+            port,
+            since: now,
+            cooling_until: None,
+            former: before.map(|lease| lease.port).filter(|former| *former != port),
+            upstream: Some(wish.upstream),
+        });
+    }
+
+    /// The endpoint's earlier lease, if it has one, is kept: it may want to come back.
+    fn refuse(&mut self, wish: &Wish, refusal: Refusal) {
+        self.book.refused.insert(wish.key.clone(), refusal);
+    }
+}

@@ -1,0 +1,143 @@
+//! Who holds which public port. Leases are state: they survive a restart, and no claim of a task changes whose a port is.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{clock::Timestamp, endpoint::EndpointKey};
+
+/// A public port held for an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// For whom.
+    pub key: EndpointKey,
+    /// The public port.
+    pub port: u16,
+    /// Since when.
+    pub since: Timestamp,
+    /// The endpoint is gone; nobody else gets the port before then. `None` while the endpoint is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooling_until: Option<Timestamp>,
+    /// The port that the endpoint had before this one. A task that still names it names us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<u16>,
+    /// Where the endpoint leads to: once its public address stands in the task, its own one does not any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Upstream>,
+}
+
+/// Where a stream endpoint leads to, as its task told. The address is a claim: it is judged before it is dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Upstream {
+    /// The address that the task claims; `None`: the one under which its source knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<IpAddr>,
+    /// The port that it listens on.
+    pub port: u16,
+}
+
+/// All leases. A port has one holder at most, and an endpoint one port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Document", into = "Document")]
+pub struct Leases {
+    held: BTreeMap<EndpointKey, Lease>,
+    holders: BTreeMap<u16, EndpointKey>,
+    /// Ports that several endpoints named while nobody held them, and until when nobody gets them.
+    contested: BTreeMap<u16, Timestamp>,
+}
+
+/// As leases are stored, sorted by endpoint.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    leases: Vec<Lease>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    contested: BTreeMap<u16, Timestamp>,
+}
+
+impl From<Leases> for Document {
+    fn from(leases: Leases) -> Self {
+        Self {
+            leases: leases.held.into_values().collect(),
+            contested: leases.contested,
+        }
+    }
+}
+
+impl From<Document> for Leases {
+    /// Of two leases for one port or one endpoint the older one counts: a document that somebody edited displaces nobody.
+    fn from(document: Document) -> Self {
+        let mut stored = document.leases;
+        stored.sort_by(|one, other| (one.since, &one.key).cmp(&(other.since, &other.key)));
+        let mut leases = Self {
+            contested: document.contested,
+            ..Self::default()
+        };
+        for lease in stored {
+            let is_free = !leases.held.contains_key(&lease.key) && leases.holder(lease.port).is_none();
+            if is_free && lease.port != 0 {
+                leases.put(lease);
+            }
+        }
+        leases
+    }
+}
+
+impl Leases {
+    /// The lease of an endpoint.
+    pub fn of(&self, key: &EndpointKey) -> Option<&Lease> {
+        self.held.get(key)
+    }
+
+    /// Whose a port is.
+    pub fn holder(&self, port: u16) -> Option<&EndpointKey> {
+        self.holders.get(&port)
+    }
+
+    /// All leases, sorted by endpoint.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Lease> + ExactSizeIterator {
+        self.held.values()
+    }
+
+    /// How many there are, the cooling ones included.
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// True if nobody holds a port.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// When the next port becomes free by itself: allocate again then.
+    pub fn next_end(&self) -> Option<Timestamp> {
+        let cooling = self.held.values().filter_map(|lease| lease.cooling_until);
+        cooling.chain(self.contested.values().copied()).min()
+    }
+
+    /// Ports that nobody gets, and until when.
+    pub(super) fn contested(&self) -> &BTreeMap<u16, Timestamp> {
+        &self.contested
+    }
+
+    /// Says until when nobody gets a port; `None`: it is free.
+    pub(super) fn contest(&mut self, port: u16, until: Option<Timestamp>) {
+        match until {
+            Some(until) => drop(self.contested.insert(port, until)),
+            None => drop(self.contested.remove(&port)),
+        }
+    }
+
+    /// Adds a lease, in place of the endpoint's earlier one. The port must be free.
+    pub(super) fn put(&mut self, lease: Lease) {
+        self.remove(&lease.key.clone());
+        self.holders.insert(lease.port, lease.key.clone());
+        self.held.insert(lease.key.clone(), lease);
+    }
+
+    /// Takes an endpoint's lease away.
+    pub(super) fn remove(&mut self, key: &EndpointKey) -> Option<Lease> {
+        let lease = self.held.remove(key)?;
+        self.holders.remove(&lease.port);
+        Some(lease)
+    }
+}

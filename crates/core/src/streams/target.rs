@@ -1,0 +1,136 @@
+//! Where a TCP endpoint leads to. The public address overwrites the task's own one in place, scripts write over both, and nothing
+//! tells who wrote what: this is the one function that makes sense of it (observed with clearml-session 0.17.0 and the SDK's sources).
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{StreamPolicy, address};
+use crate::{
+    dial::{DialRules, Undialable},
+    observe::Ask,
+    ports::{Lease, Upstream},
+    refusal::Refusal,
+};
+
+/// Where a TCP endpoint leads to, as far as its task and its lease tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// What the lease should remember.
+    pub upstream: Upstream,
+    /// The public port that stands in the task, and that no lease tells to be another's: a hint.
+    pub hint: Option<u16>,
+    /// True if nothing but the values beside `hint` tells where the endpoint leads to.
+    pub rests_on_hint: bool,
+    /// True if the task names its own address now; false if that is remembered or unknown.
+    is_told: bool,
+    /// Where the task may be found if its source does not know it.
+    guesses: [Option<IpAddr>; 2],
+}
+
+/// Makes sense of what a task asks, given the lease of this very endpoint.
+///
+/// # Errors
+/// Another gateway's address stands in the task, or its SSH server is not up yet.
+pub fn target(ask: &Ask, lease: Option<&Lease>, policy: &StreamPolicy) -> Result<Target, Refusal> {
+    let claims = &ask.stream;
+    let session = claims.session.as_ref();
+    let is_own = claims.host.as_deref().is_some_and(|host| policy.is_own(host));
+    let mut target = Target {
+        upstream: Upstream {
+            claimed: ask.claimed,
+            port: ask.port,
+        },
+        hint: None,
+        rests_on_hint: false,
+        is_told: ask.claimed.is_some(),
+        guesses: [session.and_then(|session| session.address), None],
+    };
+    if is_own {
+        target.read_own_values(ask, lease, policy);
+    } else if let Some(host) = &claims.host
+        && address(host).is_none()
+        && claims.property_port.is_none()
+    {
+        return Err(Refusal::OtherGateway {
+            address: crate::notation::cut(host).into(),
+        });
+    }
+    // The announced port is a proxy's that one connection without SSH breaks for good.
+    if let Some(session) = session.filter(|session| session.is_kept_alive) {
+        target.upstream.port = session.ssh_port.ok_or(Refusal::Starting)?;
+    }
+    Ok(target)
+}
+
+impl Target {
+    /// Our own address stands in the task: we wrote it, or a script took it over and wrote a fresh port beside it.
+    fn read_own_values(&mut self, ask: &Ask, lease: Option<&Lease>, policy: &StreamPolicy) {
+        let claims = &ask.stream;
+        let is_public = |port: &u16| {
+            policy.range.contains(*port)
+                || lease.is_some_and(|lease| lease.port == *port || lease.former == Some(*port))
+        };
+        let public = claims.port.filter(is_public);
+        let remembered = lease.and_then(|lease| lease.upstream);
+        self.is_told = false;
+        self.guesses[1] = address(&policy.host);
+        self.hint = public.filter(|port| policy.range.contains(*port));
+        self.upstream = match (claims.property_port, public, remembered) {
+            (Some(port), ..) => Upstream {
+                claimed: remembered.and_then(|upstream| upstream.claimed),
+                port,
+            },
+            (None, Some(_), Some(remembered)) => remembered,
+            (None, Some(public), None) => {
+                self.rests_on_hint = true;
+                Upstream {
+                    claimed: None,
+                    port: claims.upstream_port.unwrap_or(public),
+                }
+            }
+            // A fresh port: what stands beside it is from an earlier run, maybe on another machine.
+            (None, None, _) => Upstream {
+                claimed: None,
+                port: ask.port,
+            },
+        };
+    }
+
+    /// The address to dial.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn judge(&self, ask: &Ask, dial: &DialRules, known: &[IpAddr]) -> Result<SocketAddr, Refusal> {
+        let judge = |claimed| dial.judge(claimed, self.upstream.port, known);
+        let found = match self.upstream.claimed {
+            Some(claimed) if self.is_told => judge(Some(claimed)),
+            Some(claimed) => judge(Some(claimed)).or_else(|_| self.guess(dial, known)),
+            None => self.guess(dial, known),
+        };
+        found.map_err(|(address, why)| {
+            // Somebody wrote another port beside the task's own one: a gateway.
+            let claims = &ask.stream;
+            let is_published = claims.upstream_port.is_some() && claims.upstream_port != claims.port;
+            match (address, why) {
+                (Some(address), Undialable::NotVouchedFor) if self.is_told && is_published => Refusal::OtherGateway {
+                    address: address.to_string().into(),
+                },
+                (address, why) => Refusal::AddressRefused { address, why },
+            }
+        })
+    }
+
+    fn guess(&self, dial: &DialRules, known: &[IpAddr]) -> Result<SocketAddr, (Option<IpAddr>, Undialable)> {
+        let judge = |claimed| dial.judge(claimed, self.upstream.port, known);
+        let is_known = |guess: &&IpAddr| known.iter().any(|known| known.to_canonical() == guess.to_canonical());
+        match (known, self.guesses.iter().flatten().find(is_known)) {
+            (_, Some(guess)) => judge(Some(*guess)),
+            ([], None) => {
+                let mut guesses = self.guesses.iter().flatten();
+                guesses
+                    .find_map(|guess| judge(Some(*guess)).ok())
+                    .map_or_else(|| judge(self.guesses[0]), Ok)
+            }
+            _ => judge(None),
+        }
+    }
+}
