@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::steps::Steps;
 use crate::tally::Tally;
-use crate::{debian, place, python};
+use crate::{chart, debian, place, python};
 
 /// Arguments of `cargo xtask e2e`.
 #[derive(clap::Args)]
@@ -27,10 +27,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Installs what is missing, and runs pytest. The tests find the programs, which must be built, by `PORTICO_BIN` and
-/// `PORTICO_EMULATOR_BIN`.
+/// `PORTICO_EMULATOR_BIN`, and helm by `PORTICO_HELM`.
 pub(crate) fn take(steps: &mut Steps, tally: &mut Tally, pytest: &[String]) -> anyhow::Result<()> {
     debian::install(steps)?;
     let python = python::environment(steps)?;
+    let helm = chart::helm::install(steps)?;
     let mut command = Command::new(python);
     command
         .current_dir(place::root())
@@ -39,6 +40,7 @@ pub(crate) fn take(steps: &mut Steps, tally: &mut Tally, pytest: &[String]) -> a
     command.env("PYTHONUNBUFFERED", "1").env("PYTHONUTF8", "1");
     command.env("PORTICO_BIN", place::built("portico")?);
     command.env("PORTICO_EMULATOR_BIN", place::built("clearml-emulator")?);
+    command.env("PORTICO_HELM", helm);
     steps.tests("end-to-end tests", &mut command, tally)
 }
 

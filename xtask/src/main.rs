@@ -11,6 +11,7 @@
 )]
 
 mod bench;
+mod chart;
 mod check;
 mod commands;
 mod debian;
@@ -58,6 +59,8 @@ enum Command {
     Mutants(mutants::Arguments),
     /// Measure speed and memory, beside nginx where there is something to compare
     Bench(bench::Arguments),
+    /// Write the files of the Helm chart that are made from the list of its values
+    Chart(chart::Arguments),
     /// The shell commands of README.md and docs/, for the tests that run them
     Commands(commands::Arguments),
 }
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Chart(arguments) => chart::run(&arguments),
         Command::Commands(arguments) => commands::run(&arguments),
     };
     match outcome {

@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: everything that needs the network, at once and beforehand.
 
 use crate::steps::Steps;
-use crate::{debian, place, python, tools};
+use crate::{chart, debian, place, python, tools};
 
 /// Arguments of `cargo xtask setup`.
 #[derive(clap::Args)]
@@ -26,5 +26,6 @@ fn take(steps: &mut Steps, arguments: &Arguments) -> anyhow::Result<()> {
         tools::MUTANTS.install(steps)?;
     }
     debian::install(steps)?;
+    chart::helm::install(steps)?;
     python::environment(steps).map(drop)
 }

@@ -1,0 +1,44 @@
+//! Helm itself, built once into the cache.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::bail;
+
+use crate::place;
+use crate::steps::Steps;
+
+const VERSION: &str = "3.19.4";
+
+/// The program, which is built first unless it is there. That takes Go; one that is too old fetches the
+/// one that it needs by itself.
+pub(crate) fn install(steps: &mut Steps) -> anyhow::Result<PathBuf> {
+    let program = program()?;
+    if program.exists() {
+        return Ok(program);
+    }
+    if Command::new("go").arg("version").output().is_err() {
+        bail!("helm is built with Go, which is missing; please install Go 1.21 or newer");
+    }
+    let cache = place::cache()?;
+    let mut build = Command::new("go");
+    build
+        .args(["install", "-trimpath", "-ldflags", "-s -w"])
+        .arg(format!("helm.sh/helm/v3/cmd/helm@v{VERSION}"))
+        // Not the checkout, where a file could tell Go to do something else.
+        .current_dir(&cache)
+        .env("GOBIN", home()?)
+        .env("GOCACHE", cache.join("build/go"))
+        .env("CGO_ENABLED", "0")
+        .env("GOTOOLCHAIN", "auto");
+    steps.run("build helm", &mut build)?;
+    Ok(program)
+}
+
+fn program() -> anyhow::Result<PathBuf> {
+    Ok(home()?.join("helm"))
+}
+
+fn home() -> anyhow::Result<PathBuf> {
+    Ok(place::cache()?.join(format!("helm-{VERSION}")))
+}

@@ -1,0 +1,212 @@
+//! The sections that are Portico's own.
+
+use super::{Form, PORT, Value, own};
+use Form::{Mapping, Mappings, Number, Text, Texts, TextsByName, YesNo};
+
+const SECONDS: Form = Number(0, 86_400);
+
+pub(super) const VALUES: &[Value] = &[
+    own(
+        "workloadNamespace",
+        Text,
+        "",
+        "The namespace whose task pods are served. Blank: the release's. With another one the tasks' accounts cannot read the gateway's secrets: the safer install.",
+    ),
+    own(
+        "config",
+        Mapping,
+        "{}",
+        "Further settings, written as in Portico's configuration file. They come before those that the chart makes.",
+    ),
+    own(
+        "nodePortRange",
+        Text,
+        "30000-32767",
+        "The cluster's node ports, if an administrator has changed them.",
+    ),
+    own(
+        "trustedProxies",
+        Texts,
+        "",
+        "Whose `X-Forwarded-For` is believed. Blank: with an ingress or a route the private networks, else nobody. Better: the ingress controller's network.",
+    ),
+    own("httpRoute.enabled", YesNo, "false", "Make an HTTPRoute (Gateway API)."),
+    own(
+        "httpRoute.parentRefs",
+        Mappings(&["name"]),
+        "[]",
+        "The Gateways that it belongs to.",
+    ),
+    own("httpRoute.hostnames", Texts, "[]", "Blank: the host of `externalURL`."),
+    own(
+        "httpRoute.annotations",
+        TextsByName,
+        "{}",
+        "Annotations of the HTTPRoute.",
+    ),
+    own(
+        "console.hostName",
+        Text,
+        "",
+        "A host of its own for the log-in and the console, so that no application shares their origin. It joins the Ingress or the HTTPRoute.",
+    ),
+    own(
+        "console.tlsSecretName",
+        Text,
+        "",
+        "The Secret with that host's certificate. Blank: `ingress.tlsSecretName`.",
+    ),
+    own(
+        "console.url",
+        Text,
+        "",
+        "The console's address, where it is not made from `console.hostName`: with a node port `http://<node>:<port>`.",
+    ),
+    own(
+        "console.nodePort",
+        PORT,
+        "",
+        "The console's node port. Blank: the port of `console.url`.",
+    ),
+    own(
+        "networkPolicy.enabled",
+        YesNo,
+        "true",
+        "Make a NetworkPolicy for the gateway's own pods: HTTP, console and TCP endpoints from everywhere, metrics from where they are allowed, nothing else.",
+    ),
+    own(
+        "networkPolicy.from",
+        Mappings(&[]),
+        "[]",
+        "Who may reach HTTP and console: for example the ingress controller's namespace. Blank: everybody.",
+    ),
+    own(
+        "networkPolicy.operationsFrom",
+        Mappings(&[]),
+        "[]",
+        "Who may read metrics and health, besides the node. Blank: nobody, or every namespace with a `metrics.serviceMonitor`.",
+    ),
+    own(
+        "networkPolicy.taskPods.enabled",
+        YesNo,
+        "false",
+        "Make a NetworkPolicy for the tasks' pods, which then are reached through the gateway alone. Training over several pods needs `from`.",
+    ),
+    own(
+        "networkPolicy.taskPods.from",
+        Mappings(&[]),
+        "[]",
+        "Who else may reach the tasks' pods.",
+    ),
+    own(
+        "shutdown.delaySeconds",
+        SECONDS,
+        "5",
+        "How long a stopping gateway still accepts connections, so that load balancers notice.",
+    ),
+    own(
+        "shutdown.graceSeconds",
+        SECONDS,
+        "30",
+        "How long open requests may go on then.",
+    ),
+    own(
+        "shutdown.streamGraceSeconds",
+        SECONDS,
+        "3600",
+        "How long open WebSockets, tunnels and TCP connections may go on: a kernel and an SSH session survive an upgrade.",
+    ),
+    own("serviceAccount.create", YesNo, "true", "Make a service account."),
+    own(
+        "serviceAccount.name",
+        Text,
+        "",
+        "Its name. Blank: the objects' name; `default` if none is made.",
+    ),
+    own(
+        "serviceAccount.annotations",
+        TextsByName,
+        "{}",
+        "Annotations of the service account.",
+    ),
+    own(
+        "rbac.create",
+        YesNo,
+        "true",
+        "Make the Roles with what the gateway may do.",
+    ),
+    own(
+        "metrics.serviceMonitor.enabled",
+        YesNo,
+        "false",
+        "Make a ServiceMonitor for the Prometheus operator.",
+    ),
+    own("metrics.serviceMonitor.interval", Text, "30s", "How often it reads."),
+    own(
+        "metrics.serviceMonitor.labels",
+        TextsByName,
+        "{}",
+        "Labels by which your Prometheus chooses it.",
+    ),
+    own("alerts.enabled", YesNo, "false", "Make a PrometheusRule with alerts."),
+    own(
+        "alerts.labels",
+        TextsByName,
+        "{}",
+        "Labels by which your Prometheus chooses it.",
+    ),
+    own(
+        "replicaCount",
+        Number(1, 1),
+        "1",
+        "One; several come with a later version.",
+    ),
+    own(
+        "resources",
+        Mapping,
+        r#"{"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}"#,
+        "What the container asks for and may use.",
+    ),
+    own(
+        "podSecurityContext",
+        Mapping,
+        r#"{"runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}}"#,
+        "On OpenShift the user and the groups are left to the platform.",
+    ),
+    own(
+        "containerSecurityContext",
+        Mapping,
+        r#"{"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}}"#,
+        "The container's rights: none.",
+    ),
+    own(
+        "probes.startup",
+        Mapping,
+        r#"{"periodSeconds": 1, "failureThreshold": 60}"#,
+        "When the gateway is taken for started (`/healthz`).",
+    ),
+    own(
+        "probes.liveness",
+        Mapping,
+        r#"{"periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6}"#,
+        "When the gateway is taken for dead (`/healthz`).",
+    ),
+    own(
+        "probes.readiness",
+        Mapping,
+        r#"{"periodSeconds": 5, "timeoutSeconds": 3, "failureThreshold": 2}"#,
+        "When the gateway gets visitors (`/readyz`).",
+    ),
+    own("podAnnotations", TextsByName, "{}", "Annotations of the pod."),
+    own("podLabels", TextsByName, "{}", "Labels of the pod."),
+    own("nodeSelector", TextsByName, "{}", "On which nodes the pod may run."),
+    own("tolerations", Mappings(&[]), "[]", "Which taints the pod tolerates."),
+    own("affinity", Mapping, "{}", "Where the pod would like to run."),
+    own("priorityClassName", Text, "", "How important the pod is."),
+    own(
+        "hostAliases",
+        Mappings(&["ip", "hostnames"]),
+        "[]",
+        "Names that the pod knows without DNS.",
+    ),
+];
