@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Endpoint, V1, any};
-use crate::{call::Call, error::ApiError};
+use crate::{call::Call, error::ApiError, ids};
 
 /// Log lines kept for one task.
 const KEPT: usize = 1000;
@@ -12,6 +12,7 @@ pub(super) fn endpoint(action: &str) -> Option<Endpoint> {
     Some(match action {
         "add" => any(V1, add),
         "add_batch" => any(V1, add_batch),
+        "get_task_events" => any(V1, get_task_events),
         "get_task_log" => any((2, 9), get_task_log),
         _ => return None,
     })
@@ -50,12 +51,29 @@ fn keep(call: &mut Call<'_>, event: Value) {
     }
 }
 
-fn get_task_log(call: &mut Call<'_>) -> Result<Value, ApiError> {
+/// Only log lines are kept, so a task has no events of other types. All come at once; a scroll finds nothing more.
+fn get_task_events(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let is_kept = call.arguments.optional("event_type").is_none_or(|kind| kind == "log");
+    let scroll = call.arguments.optional("scroll_id").map(str::to_owned);
+    let mut events = lines(call)?;
+    let total = if is_kept { events.len() } else { 0 };
+    if !is_kept || scroll.is_some() {
+        events.clear();
+    }
+    let scroll = scroll.unwrap_or_else(ids::fresh);
+    Ok(json!({"events": events, "returned": events.len(), "total": total, "scroll_id": scroll}))
+}
+
+fn lines(call: &Call<'_>) -> Result<Vec<Value>, ApiError> {
     let (company, task) = (call.company()?, call.arguments.text("task")?);
     call.state
         .tasks
         .of(task, &company)
         .ok_or_else(|| ApiError::invalid_task_id(task, &company))?;
-    let lines = call.state.logs.get(task).cloned().unwrap_or_default();
+    Ok(call.state.logs.get(task).cloned().unwrap_or_default())
+}
+
+fn get_task_log(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let lines = lines(call)?;
     Ok(json!({"returned": lines.len(), "total": lines.len(), "events": lines}))
 }

@@ -166,6 +166,33 @@ async fn an_earlier_session_is_deleted_by_force_or_once_archived() {
     assert_eq!(left, json!({"tasks": []}));
 }
 
+/// `Task.delete`, by which the client takes earlier sessions away, looks for images among the events first.
+#[tokio::test]
+async fn events_are_found_by_their_type_once() {
+    let world = World::new(FeatureSet::Basic).await;
+    let task = world.run_by_agent().await;
+    world
+        .data("events.add", json!({"task": task, "type": "log", "msg": "hello"}))
+        .await;
+    let images = world
+        .data(
+            "events.get_task_events",
+            json!({"task": task, "event_type": "training_debug_image"}),
+        )
+        .await;
+    assert_eq!((&images["events"], &images["total"]), (&json!([]), &json!(0)));
+    let lines = world
+        .data("events.get_task_events", json!({"task": task, "event_type": "log"}))
+        .await;
+    assert_eq!(
+        (&lines["events"][0]["msg"], &lines["returned"], &lines["total"]),
+        (&json!("hello"), &json!(1), &json!(1))
+    );
+    let more = json!({"task": task, "event_type": "log", "scroll_id": lines["scroll_id"]});
+    let more = world.data("events.get_task_events", more).await;
+    assert_eq!((&more["events"], &more["returned"]), (&json!([]), &json!(0)));
+}
+
 #[tokio::test]
 async fn what_only_the_enterprise_server_has_is_refused_and_still_known() {
     let world = World::new(FeatureSet::Basic).await;
