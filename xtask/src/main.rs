@@ -13,10 +13,12 @@
 mod bench;
 mod chart;
 mod check;
+mod cluster;
 mod commands;
 mod debian;
 mod dev;
 mod e2e;
+mod image;
 mod mutants;
 mod place;
 mod python;
@@ -53,12 +55,16 @@ enum Command {
     Test(test::Arguments),
     /// The end-to-end tests alone: a real browser, the real ClearML SDK, real applications
     E2e(e2e::Arguments),
+    /// A real Kubernetes on this machine, in a network of its own: `up`, `test`, `down`
+    Cluster(cluster::Arguments),
     /// Install everything that the other commands need
     Setup(setup::Arguments),
     /// Change the decisions in every small way and show which changes no test notices
     Mutants(mutants::Arguments),
     /// Measure speed and memory, beside nginx where there is something to compare
     Bench(bench::Arguments),
+    /// Build the image: a static Portico on an empty base
+    Image(image::Arguments),
     /// Write the files of the Helm chart that are made from the list of its values
     Chart(chart::Arguments),
     /// The shell commands of README.md and docs/, for the tests that run them
@@ -71,9 +77,11 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::E2e(arguments) => e2e::run(&arguments),
+        Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Image(arguments) => image::run(&arguments),
         Command::Chart(arguments) => chart::run(&arguments),
         Command::Commands(arguments) => commands::run(&arguments),
     };
