@@ -8,12 +8,16 @@ namespace.enter()
 import pytest
 
 from world import process
+from world.agent import Agent
 from world.applications import Applications
 from world.browser import Browser
+from world.databases import Postgres, Redis
 from world.emulator import Emulator
 from world.gateway import Gateway
 from world.jupyter import Jupyter
+from world.laptop import Laptop
 from world.nginx import Nginx
+from world.session import Session
 from world.tasks import SdkTask
 
 
@@ -71,6 +75,26 @@ class Place:
     def nginx(self, servers):
         """Starts an nginx."""
         return self._start(Nginx, servers)
+
+    def laptop(self):
+        """Switches on a user's machine."""
+        return self._start(Laptop)
+
+    def agent(self, emulator, **options):
+        """Starts an agent; it listens later (`is_listening`)."""
+        return self._start(Agent, emulator, **options)
+
+    def session(self, laptop, emulator, *options, **more):
+        """Starts a client of an interactive session."""
+        return self._start(Session, laptop, emulator, *options, **more)
+
+    def postgres(self):
+        """Starts a PostgreSQL."""
+        return self._start(Postgres)
+
+    def redis(self):
+        """Starts a Redis."""
+        return self._start(Redis)
 
     def keep(self, thing):
         """Stops it, too, in the end."""

@@ -16,8 +16,8 @@ WORKER = "198.18.0.7"
 NETWORK = "198.18.0.0/24"
 
 _CLONE_NEWNET = 0x40000000
-# The SDK finds its own address by a route to this one (no packet is sent).
-_SDK_PROBE = "8.8.8.8"
+# The SDK and clearml-session find their machine's own address by a route to these (no packet is sent).
+_PROBES = ("8.8.8.8", "8.255.255.255")
 
 
 def enter():
@@ -26,14 +26,15 @@ def enter():
     if libc.unshare(_CLONE_NEWNET) != 0:
         why = os.strerror(ctypes.get_errno())
         pytest.exit(f"cannot make a network namespace ({why}): run the end-to-end tests as root", returncode=2)
-    _ip("link set lo up")
+    ip("link set lo up")
     # A bridge, because not every kernel has the link type dummy.
-    _ip("link add net0 type bridge")
+    ip("link add net0 type bridge")
     for address in (GATEWAY, WORKER):
-        _ip(f"address add {address}/24 dev net0")
-    _ip("link set net0 up")
-    _ip(f"route add {_SDK_PROBE}/32 dev net0 src {WORKER}")
-    _ip("route add unreachable default")
+        ip(f"address add {address}/24 dev net0")
+    ip("link set net0 up")
+    for probe in _PROBES:
+        ip(f"route add {probe}/32 dev net0 src {WORKER}")
+    ip("route add unreachable default")
 
 
 _last_port = 20000
@@ -46,7 +47,8 @@ def free_port():
     return _last_port
 
 
-def _ip(arguments):
+def ip(arguments):
+    """One command of the program ip."""
     try:
         subprocess.run(["ip", *arguments.split()], check=True)
     except FileNotFoundError:

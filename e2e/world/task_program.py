@@ -22,11 +22,11 @@ class Program:
         self.task = Task.init(project_name=project, task_name=name)
         return self.task.id
 
-    def request(self, port, name, wait):
+    def request(self, port, name, wait, protocol):
         """`request_external_endpoint`; a name only where one is given, as users write it. With the seconds it took."""
         named = {"endpoint_name": name} if name else {}
         start = time.monotonic()
-        answer = self.task.request_external_endpoint(port, protocol="http", wait=wait, wait_interval_seconds=0.1, **named)
+        answer = self.task.request_external_endpoint(port, protocol=protocol, wait=wait, wait_interval_seconds=0.1, **named)
         return {"answer": answer, "seconds": time.monotonic() - start}
 
     def listed(self):

@@ -63,9 +63,9 @@ class SdkTask:
             raise TaskFailed(answer["error"])
         return answer["value"]
 
-    def request(self, port, name=None, wait=True):
+    def request(self, port, name=None, wait=True, protocol="http"):
         """`request_external_endpoint` as a user's code calls it."""
-        return self.do("request", port=port, name=name, wait=wait)
+        return self.do("request", port=port, name=name, wait=wait, protocol=protocol)
 
     def close(self):
         """Closes the task as its program's end does: it is completed afterwards."""

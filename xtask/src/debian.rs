@@ -7,14 +7,22 @@ use anyhow::{Context, bail};
 use crate::steps::Steps;
 
 /// A browser and fonts for it (without them pages come out as boxes); a network of its own for each run; a cache that
-/// stands in front; the client that the documentation tells people to use.
-const PACKAGES: [&str; 6] = [
+/// stands in front; the client that the documentation tells people to use. What speaks over streams: SSH, whose client
+/// `clearml-session` starts and whose server its task does, and databases with their own clients.
+const PACKAGES: [&str; 13] = [
     "chromium",
     "fonts-dejavu-core",
     "fonts-noto-color-emoji",
     "iproute2",
     "nginx-light",
     "curl",
+    "openssh-client",
+    "openssh-server",
+    "sshpass",
+    "postgresql",
+    "postgresql-client",
+    "redis-server",
+    "redis-tools",
 ];
 
 /// Installs what is missing, or says exactly which command does.
