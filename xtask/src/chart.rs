@@ -62,6 +62,20 @@ fn made() -> [(&'static str, String); 4] {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use crate::{image, place};
+
+    #[test]
+    fn the_chart_installs_the_image_of_its_own_version() {
+        let chart = fs::read_to_string(place::root().join(super::HOME).join("Chart.yaml")).expect("Chart.yaml");
+        let version = image::version();
+        assert!(
+            chart.contains(&format!("\nversion: {version}\nappVersion: \"{version}\"\n")),
+            "{chart}"
+        );
+    }
+
     #[test]
     fn the_charts_files_are_what_the_list_of_values_makes() {
         super::inspect().expect("run `cargo xtask chart`");
