@@ -1,14 +1,18 @@
 //! Helm itself, built once into the cache.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use crate::place;
 use crate::steps::Steps;
 
 const VERSION: &str = "3.19.4";
+/// What is linked in besides: no symbols, and as in helm's own releases the Kubernetes that it renders for when it has no cluster.
+const LINKED: &str =
+    "-s -w -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34";
 
 /// The program, which is built first unless it is there. That takes Go; one that is too old fetches the
 /// one that it needs by itself.
@@ -21,9 +25,10 @@ pub(crate) fn install(steps: &mut Steps) -> anyhow::Result<PathBuf> {
         bail!("helm is built with Go, which is missing; please install Go 1.21 or newer");
     }
     let cache = place::cache()?;
+    fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     let mut build = Command::new("go");
     build
-        .args(["install", "-trimpath", "-ldflags", "-s -w"])
+        .args(["install", "-trimpath", "-ldflags", LINKED])
         .arg(format!("helm.sh/helm/v3/cmd/helm@v{VERSION}"))
         // Not the checkout, where a file could tell Go to do something else.
         .current_dir(&cache)

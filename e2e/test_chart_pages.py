@@ -1,0 +1,102 @@
+"""What the how-to pages about Kubernetes say to helm is taken by the chart as it is.
+
+`cargo xtask cluster test` types their commands on a real cluster. Here no cluster is needed: installing becomes rendering.
+"""
+
+import re
+import shlex
+import subprocess
+
+import pytest
+import yaml
+from world import helm
+from world.programs import ROOT
+
+PAGES = (
+    "docs/how-to/install.md",
+    "docs/how-to/https.md",
+    "docs/how-to/node-port.md",
+    "docs/how-to/http-route.md",
+    "docs/how-to/upgrade-from-the-enterprise-chart.md",
+)
+PLACE = "oci://registry.example.com/charts/portico"
+# The values of a release of the enterprise chart, for the page that begins with them.
+ENTERPRISE = (helm.CHART / "ci/older-names-values.yaml").read_text()
+
+
+def blocks(page, language):
+    """The page's fenced blocks of that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def commands(page):
+    """What the page tells to type."""
+    return [line.removeprefix("$ ") for block in blocks(page, "console") for line in block.splitlines() if line.startswith("$ ")]
+
+
+def first_and_more(page):
+    """The values that the page begins with, and those that it adds to them."""
+    found = blocks(page, "yaml")
+    return (ENTERPRISE, found) if "enterprise" in page else (found[0], found[1:])
+
+
+def rendered(directory, files, arguments=("main", "-n", "workloads", PLACE)):
+    """What helm makes of the page's arguments and files."""
+    command = [helm.HELM, "template", *[str(helm.CHART) if part == PLACE else part for part in arguments]]
+    for file in files:
+        command += ["-f", file]
+    command += ["--kube-version", helm.KUBERNETES]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_values_of_a_page_can_be_installed(page, tmp_path):
+    first, more = first_and_more(page)
+    (tmp_path / "values.yaml").write_text(first)
+    for number, addition in enumerate([None, *more]):
+        files = ["values.yaml"]
+        if addition:
+            (tmp_path / f"{number}.yaml").write_text(addition)
+            files.append(f"{number}.yaml")
+        done = rendered(tmp_path, files)
+        assert done.returncode == 0, f"{page}, block {number}: {done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_says_to_helm_is_understood(page, tmp_path):
+    first, more = first_and_more(page)
+    (tmp_path / "values.yaml").write_text(first)
+    (tmp_path / "trial.yaml").write_text(more[0] if more else "")
+    for command in commands(page):
+        parts = shlex.split(command.split(">")[0])
+        if parts[:3] == ["helm", "upgrade", "-i"]:
+            done = rendered(tmp_path, [], parts[3:])
+            assert done.returncode == 0, f"{command}: {done.stderr}"
+        elif parts[:2] == ["helm", "template"]:
+            assert rendered(tmp_path, [], parts[2:]).returncode == 0
+        elif parts[:2] == ["helm", "show"]:
+            assert helm.run("show", parts[2], helm.CHART)
+
+
+def test_the_enterprise_guides_values_are_among_the_cases():
+    """The blocks of the guide, whose names must not get lost."""
+    first = yaml.safe_load((helm.CHART / "ci/guide-blank-range-values.yaml").read_text())
+    assert set(first) == {"imageCredentials", "clearml", "ingress", "tcpSession"}
+    assert first["tcpSession"]["portRange"] == {"start": None, "end": None}
+    second = yaml.safe_load((helm.CHART / "ci/guide-node-port-values.yaml").read_text())
+    assert second["router"]["extraEnvs"] == [{"name": "ROUTER__HTTP__AUTHORIZATION__COOKIE__SECURE", "value": "false"}]
+
+
+def test_the_trial_beside_the_running_gateway_shares_nothing_with_it(tmp_path):
+    page = "docs/how-to/upgrade-from-the-enterprise-chart.md"
+    (tmp_path / "values.yaml").write_text(ENTERPRISE)
+    (tmp_path / "trial.yaml").write_text(blocks(page, "yaml")[0])
+    done = rendered(tmp_path, ["values.yaml", "trial.yaml"], ("trial", "-n", "workloads", PLACE))
+    assert done.returncode == 0, done.stderr
+    objects = [one for one in yaml.safe_load_all(done.stdout) if one]
+    assert {one["metadata"]["name"].split("-")[0] for one in objects} == {"trial"}
+    assert not [one for one in objects if one["metadata"]["name"].endswith("-stream")]
+    (config,) = (one for one in objects if one["kind"] == "ConfigMap")
+    assert yaml.safe_load(config["data"]["portico.yaml"])["publish"] == "never"
+    (ingress,) = (one for one in objects if one["kind"] == "Ingress")
+    assert [rule["host"] for rule in ingress["spec"]["rules"]] == ["portico.example.com"]
