@@ -70,7 +70,7 @@ async fn main() {
     }
 }
 
-/// A request with about 1.1 KiB of cookies. The token is as long as those of clearml-server 2.3.0.
+/// A request with about 1.1 KiB of cookies.
 fn request(world: &World) -> HeaderMap {
     let minted = world.server.mint("alice");
     let (mut verified, _) = world.server.script().tokens[&minted].clone();

@@ -4,17 +4,20 @@
 //! Data threads hold a [`Gatekeeper`]. What it does not know it sends as one message to the [`Desk`] on the control
 //! runtime and waits for the answer; others with the same question wait for the same answer.
 
+mod addresses;
 mod cache;
 mod cookies;
 mod desk;
 mod held;
 mod memory;
 mod sight;
+mod signed_in;
 mod standing;
 
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
+use ipnet::IpNet;
 use portico_core::{
     audit::AuditLog,
     clock::Clock,
@@ -32,6 +35,7 @@ use crate::{
     session::{Session, Sessions},
 };
 
+use addresses::Addresses;
 use cache::Cache;
 use held::Freshness;
 use memory::Memory;
@@ -105,6 +109,8 @@ pub struct Parts {
     pub audit: AuditLog,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Their addresses are everybody's: nobody is signed in from there.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Knows who may come in. Cloning is cheap.
@@ -115,6 +121,8 @@ struct Inner {
     settings: Settings,
     sessions: Sessions,
     memory: Memory,
+    addresses: Addresses,
+    trusted_proxies: Vec<IpNet>,
     revocations: Live<Revocations>,
     clock: Arc<dyn Clock>,
     identities: Cache<Digest, Opinion>,
@@ -143,6 +151,8 @@ pub fn gatekeeper(settings: Settings, parts: Parts) -> (Gatekeeper, Desk) {
         settings,
         sessions: parts.sessions,
         memory: Memory::new(),
+        addresses: Addresses::new(),
+        trusted_proxies: parts.trusted_proxies,
         revocations: parts.register.follow(),
         clock: parts.clock,
         identities: Cache::new(settings.entries, settings.freshness()),
@@ -212,6 +222,15 @@ impl Gatekeeper {
         let Principal::User(user) = principal else {
             return Ok(());
         };
+        match self.current(user).await {
+            Err(Refusal::Overloaded | Refusal::ShuttingDown | Refusal::Internal) => Ok(()),
+            current => current.map(drop),
+        }
+    }
+
+    /// The user as of now. As [`Gatekeeper::recheck`], but refuses too where it could not even be asked whether ClearML
+    /// still accepts a credential that is no session of ours.
+    pub async fn current(&self, user: &Arc<User>) -> Result<Arc<User>, Refusal> {
         if user.expires.is_some_and(|expires| expires <= self.0.clock.now()) {
             return Err(Refusal::LogInRequired);
         }
@@ -223,12 +242,13 @@ impl Gatekeeper {
         let question =
             Question::token(user.token.reveal()).in_session(user.session.as_ref().map(|session| (session, &user.id)));
         match self.standing(&question).await {
-            Standing::Good(verified) if is_same(&verified, &user.id, &user.company) => Ok(()),
+            Standing::Good(verified) if is_same(&verified, &user.id, &user.company) => Ok(as_told(user, &verified)),
             Standing::Good(_) | Standing::Rejected if user.method.is_ambient() => Err(Refusal::LogInRequired),
             Standing::Good(_) | Standing::Rejected => Err(Refusal::CredentialRejected),
-            // A session stays valid while ClearML cannot be asked.
             Standing::Away if user.session.is_none() => Err(Refusal::ClearmlAway),
-            Standing::Away | Standing::Refused(_) => Ok(()),
+            Standing::Refused(refusal) if user.session.is_none() => Err(refusal),
+            // A session stays valid while ClearML cannot be asked, but only an answer of now makes an administrator.
+            Standing::Away | Standing::Refused(_) => Ok(with_rights(user, false, &user.name)),
         }
     }
 
@@ -252,6 +272,23 @@ impl Gatekeeper {
 
 fn is_same(verified: &Verified, user: &UserId, company: &CompanyId) -> bool {
     verified.user == *user && verified.company == *company
+}
+
+/// A user that is known, as ClearML tells of it now.
+fn as_told(user: &Arc<User>, verified: &Verified) -> Arc<User> {
+    with_rights(user, verified.is_administrator, &verified.name)
+}
+
+/// The same value if that changes nothing.
+fn with_rights(user: &Arc<User>, is_administrator: bool, name: &Arc<str>) -> Arc<User> {
+    if user.is_administrator == is_administrator && user.name == *name {
+        return user.clone();
+    }
+    Arc::new(User {
+        is_administrator,
+        name: name.clone(),
+        ..(**user).clone()
+    })
 }
 
 /// A user as ClearML tells of it now.

@@ -48,9 +48,16 @@ impl Asked {
         self.place.home(&self.state.site)
     }
 
-    /// Who asks.
+    /// Who asks. It is noted from where, for endpoints that are open to addresses at which somebody is logged in.
     pub(crate) async fn enter(&self) -> Result<Entered, Refusal> {
-        self.state.gatekeeper.identify(&self.headers).await.map(Entered)
+        let gatekeeper = &self.state.gatekeeper;
+        let identified = gatekeeper.identify(&self.headers).await?;
+        gatekeeper.note(
+            &identified.principal,
+            identified.session.as_deref(),
+            self.visitor.address,
+        );
+        Ok(Entered(identified))
     }
 
     /// Where the visitor goes on this origin, if `wanted` is a good address.

@@ -27,7 +27,6 @@ use crate::{
     check::{CheckError, ClearmlCredential, CredentialCheck, Visibility},
     digest::Digest,
     revocation::Register,
-    session::Session,
 };
 
 /// Sessions that ended by themselves are forgotten this often.
@@ -70,13 +69,19 @@ impl Inner {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                Some(keys) = keys.changed() => self.memory.begin_anew(&keys),
+                Some(keys) = keys.changed() => {
+                    self.memory.begin_anew(&keys);
+                    self.addresses.clear();
+                }
                 Some(_) = revocations.changed() => {}
                 () = tokio::time::sleep(TIDY) => {}
             }
             let revoked = self.revocations.get();
-            let is_revoked = |session: &Session| revoked.is_revoked(&session.id, &session.user);
-            self.memory.forget_ended(self.clock.now(), is_revoked);
+            let now = self.clock.now();
+            self.memory
+                .forget_ended(now, |session| revoked.is_revoked(&session.id, &session.user));
+            self.addresses
+                .forget_ended(now, |session, user| revoked.is_revoked(session, user));
         }
     }
 

@@ -15,6 +15,7 @@ use portico_core::{
     secret::Secret,
 };
 
+use super::as_told;
 use crate::{
     check::Verified,
     digest::Digest,
@@ -62,13 +63,7 @@ impl Known {
     /// The user, as ClearML tells now.
     pub(super) fn told_user(&self, verified: &Verified) -> Arc<User> {
         let mut user = self.told_user.lock().unwrap_or_else(PoisonError::into_inner);
-        if user.is_administrator != verified.is_administrator || user.name != verified.name {
-            *user = Arc::new(User {
-                name: verified.name.clone(),
-                is_administrator: verified.is_administrator,
-                ..(*self.sealed_user).clone()
-            });
-        }
+        *user = as_told(&user, verified);
         user.clone()
     }
 }

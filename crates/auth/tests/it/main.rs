@@ -14,4 +14,5 @@ mod outage;
 mod recheck;
 mod session;
 mod sight;
+mod signed_in;
 mod world;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use portico_auth::keys::SessionKeys;
-use portico_core::clock::Clock as _;
+use portico_core::{clock::Clock as _, principal::CompanyId};
 
 use crate::world::{World, address, clears, cookies, pair, until, user_id, who};
 
@@ -89,6 +89,45 @@ async fn a_session_in_use_ends_when_clearml_rejects_its_user() {
     world.server.delete_user("alice");
     world.secs(60);
     assert!(is_out(&world, &session).await);
+}
+
+#[tokio::test]
+async fn a_session_in_use_ends_with_its_token() {
+    let world = World::new().await;
+    let session = used(&world).await;
+    for (verified, _) in world.server.script().tokens.values_mut() {
+        verified.expires = Some(world.clock.now().plus(Duration::from_mins(5)));
+    }
+    world.secs(60);
+    assert!(who(&world.identify(&session).await).is_some());
+    world.after(Duration::from_mins(4));
+    assert!(is_out(&world, &session).await);
+}
+
+#[tokio::test]
+async fn a_session_in_use_ends_when_its_user_is_in_another_company() {
+    let world = World::new().await;
+    let session = used(&world).await;
+    for (verified, _) in world.server.script().tokens.values_mut() {
+        verified.company = CompanyId::new("c2");
+    }
+    world.secs(60);
+    assert!(is_out(&world, &session).await);
+}
+
+#[tokio::test]
+async fn a_session_that_is_revoked_while_clearml_is_asked_does_not_count() {
+    let world = World::new().await;
+    let session = used(&world).await;
+    world.secs(60);
+    world.server.script().hangs = true;
+    let asked = world.checks();
+    let revoked = async {
+        until(|| world.checks() > asked).await;
+        world.register.revoke_user(user_id("alice")).await.unwrap();
+    };
+    let (is_out, ()) = tokio::join!(is_out(&world, &session), revoked);
+    assert!(is_out);
 }
 
 #[tokio::test]

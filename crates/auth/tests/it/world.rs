@@ -326,6 +326,7 @@ impl World {
                 visibility: server.clone(),
                 audit: log.clone(),
                 clock: shared_clock.clone(),
+                trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
             },
         );
         let log_in = LogIn::new(log_in::Parts {

@@ -227,6 +227,7 @@ impl World {
             visibility: clearml.clone(),
             audit: audit.clone(),
             clock: shared.clone(),
+            trusted_proxies: Vec::new(),
         };
         let (gatekeeper, desk) = gatekeeper(gatekeeper::Settings::default(), parts);
         let mut running = JoinSet::new();

@@ -65,6 +65,7 @@ pub(super) async fn people(ground: &Ground, clearml: &Clearml, supervisor: &mut 
             visibility: Arc::new(clearml.clone()),
             audit: audit.clone(),
             clock: clock.clone(),
+            trusted_proxies: config.http.trusted_proxies.clone(),
         },
     );
     let log_in = LogIn::new(log_in::Parts {

@@ -196,6 +196,7 @@ impl Gateway {
                 visibility: server.clone(),
                 audit: audit.clone(),
                 clock: arc_clock.clone(),
+                trusted_proxies: Vec::new(),
             },
         );
         let (pages, calls) = PageDesk::bounded(16);
