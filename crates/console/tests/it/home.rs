@@ -2,12 +2,12 @@
 
 use std::net::Ipv4Addr;
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use portico_core::{access::Who, observe::TaskStatus};
 
 use crate::{
     browser::{Browser, Page},
-    world::{CONSOLE, ROUTER, World, clearml_token, request, task, task_id},
+    world::{CONSOLE, ROUTER, World, clearml_token, request, task, task_id, visitor},
 };
 
 /// The list as this user sees it.
@@ -28,6 +28,23 @@ fn names(page: &Page) -> Vec<&str> {
     let rows = page.body.split("<div class=\"name\">").skip(1);
     rows.map(|row| row.split_once("<bdi>").unwrap().1.split_once("</bdi>").unwrap().0)
         .collect()
+}
+
+#[tokio::test]
+async fn whoever_sees_the_list_is_signed_in_at_that_address_unless_a_foreign_page_fetched_it() {
+    let world = World::new();
+    let here = || world.state.gatekeeper.signed_in_from(visitor().address);
+    let mut browser = Browser::default();
+    let token = clearml_token("alice");
+    browser.set_cookie("console.example.com", "clearml_token_basic", token.reveal());
+    let foreign = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")];
+    let page = browser
+        .send(&world, Method::GET, &format!("{CONSOLE}/"), &foreign, String::new())
+        .await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(here().is_empty());
+    list(&world, "alice", "").await;
+    assert_eq!(here()[0].token, token);
 }
 
 #[tokio::test]
