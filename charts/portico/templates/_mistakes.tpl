@@ -133,19 +133,27 @@
 {{- $m = append $m (printf "%s %d lies in streamSession.portRange, %d to %d: choose a port outside, or another range" $name $port $start $end) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
 {{- /* Only a cluster answers this; rendering without one finds nothing. */ -}}
 {{- range $service := (lookup "v1" "Service" $.root.Release.Namespace "").items -}}
 {{- $release := index (($service.metadata).annotations | default dict) "meta.helm.sh/release-name" | default "" -}}
 {{- if ne $release $.root.Release.Name -}}
+{{- $whose := printf "Service %s%s" $service.metadata.name (ternary (printf " of release %s" $release) "" (ne $release "")) -}}
 {{- $clash := list -}}
 {{- range $port := $service.spec.ports -}}
-{{- if and $port.nodePort (ge (int $port.nodePort) $start) (le (int $port.nodePort) $end) -}}
+{{- if $port.nodePort -}}
+{{- if and $streams.enabled (eq $streams.service.type "NodePort") (ge (int $port.nodePort) (int $streams.portRange.start)) (le (int $port.nodePort) (int $streams.portRange.end)) -}}
 {{- $clash = append $clash (int $port.nodePort | toString) -}}
+{{- end -}}
+{{- range $name, $own := $taken -}}
+{{- if eq (int $own) (int $port.nodePort) -}}
+{{- $m = append $m (printf "%s is %d, which %s has: choose another one" $name (int $own) $whose) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if $clash -}}
-{{- $m = append $m (printf "streamSession.portRange is %d to %d, but Service %s%s has node port %s: choose another range" $start $end $service.metadata.name (ternary (printf " of release %s" $release) "" (ne $release "")) (join ", " $clash)) -}}
-{{- end -}}
+{{- $m = append $m (printf "streamSession.portRange is %d to %d, but %s has node port %s: choose another range" (int $streams.portRange.start) (int $streams.portRange.end) $whose (join ", " $clash)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
