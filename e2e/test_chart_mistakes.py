@@ -39,6 +39,7 @@ NAMES = [
     ({"service": {"nodeport": 30080}}, "service.nodeport", "service.nodePort"),
     ({"externalUrl": "https://a"}, "externalUrl", "externalURL"),
     ({"extraEnvs": []}, "extraEnvs", "router.extraEnvs"),
+    ({"router": {"resources": {"limits": {}}}}, "router.resources", "resources"),
     ({"imagePullSecrets": []}, "imagePullSecrets", "imageCredentials.existingImagePullSecrets"),
 ]
 

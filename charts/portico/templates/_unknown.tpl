@@ -3,6 +3,11 @@
 {{- $found := list -}}
 {{- $about := .about -}}
 {{- $prefix := .prefix -}}
+{{- /* Nobody means a name that has no effect. */ -}}
+{{- $meant := list -}}
+{{- range concat $about.known $about.sections -}}
+{{- if not (hasKey $about.unused .) -}}{{- $meant = append $meant . -}}{{- end -}}
+{{- end -}}
 {{- range $name, $value := .given -}}
 {{- $path := print $prefix $name -}}
 {{- if has $path $about.sections -}}
@@ -10,7 +15,7 @@
 {{- $found = concat $found (include "portico.unknown" (dict "given" $value "prefix" (print $path ".") "about" $about) | fromJsonArray) -}}
 {{- end -}}
 {{- else if not (has $path $about.known) -}}
-{{- $nearest := include "portico.nearest" (dict "path" $path "known" (concat $about.known $about.sections)) -}}
+{{- $nearest := include "portico.nearest" (dict "path" $path "known" $meant) -}}
 {{- $found = append $found (printf "%s is no value of this chart; did you mean %s?" $path $nearest) -}}
 {{- end -}}
 {{- end -}}
