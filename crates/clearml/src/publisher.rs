@@ -15,9 +15,10 @@ use std::{
 
 use portico_core::{
     clock::Timestamp,
-    endpoint::TaskId,
+    endpoint::{Protocol, TaskId},
     live::{Live, Nudge, Publish},
     observe::{Observation, ObservedTask, TaskStatus},
+    ports::OpenPorts,
     routes::{RouteTable, TaskRoutes},
     site::Site,
 };
@@ -30,7 +31,7 @@ use crate::{
     source,
 };
 use care::{Care, Turn};
-use wanted::{Difference, Place, Wanted};
+use wanted::{Difference, Ground, Place, Wanted};
 
 /// How tasks are written.
 #[derive(Clone, Debug)]
@@ -74,11 +75,11 @@ impl Default for PublisherSettings {
 impl PublisherSettings {
     /// How long a difference must last before it is written.
     fn delay(&self, task: &ObservedTask, difference: &Difference) -> Duration {
-        match difference.wanted {
-            None if task.status == TaskStatus::InProgress => self.withdrawal,
-            None => Duration::ZERO,
-            Some(_) if difference.place.is_plain() => Duration::ZERO,
-            Some(_) => self.first_write,
+        match difference.is_withdrawal {
+            true if task.status == TaskStatus::InProgress => self.withdrawal,
+            true => Duration::ZERO,
+            false if difference.place.is_plain() => Duration::ZERO,
+            false => self.first_write,
         }
     }
 }
@@ -124,6 +125,7 @@ pub struct PublishError {
 pub struct Publisher {
     clearml: Clearml,
     site: Arc<Site>,
+    open: Live<OpenPorts>,
     publishes: bool,
     settings: PublisherSettings,
     cares: HashMap<TaskId, Care>,
@@ -147,6 +149,7 @@ impl Publisher {
         Self {
             clearml,
             site,
+            open: Live::fixed(OpenPorts::default()),
             publishes,
             settings,
             cares: HashMap::new(),
@@ -156,6 +159,12 @@ impl Publisher {
             paused_until: None,
             failures: 0,
         }
+    }
+
+    /// The same publisher, which publishes the addresses of TCP endpoints too, once their ports stand open.
+    #[must_use]
+    pub fn with_streams(self, open: Live<OpenPorts>) -> Self {
+        Self { open, ..self }
     }
 
     /// Keeps the tasks right until `shutdown`. After a write the source is nudged, to see whether it lasted.
@@ -170,10 +179,11 @@ impl Publisher {
         if !self.publishes {
             return shutdown.cancelled().await;
         }
+        let mut open = self.open.clone();
         let mut budget = Budget::new(self.settings.writes_per_second, self.settings.burst, Instant::now());
         loop {
-            let (routes, observed) = (table.get(), observation.get());
-            let pass = self.pass(&routes, &observed, &mut budget, &status, &nudge);
+            let seen = (table.get(), observation.get(), open.get());
+            let pass = self.pass(&seen.0, &seen.1, &seen.2, &mut budget, &status, &nudge);
             tokio::select! {
                 () = pass => {}
                 () = shutdown.cancelled() => return,
@@ -187,6 +197,7 @@ impl Publisher {
                 () = tokio::time::sleep(tick) => {}
                 Some(_) = table.changed() => {}
                 Some(_) = observation.changed() => {}
+                Some(_) = open.changed() => self.settled.retain(|_, routes| !has_streams(routes)),
                 () = shutdown.cancelled() => return,
             }
         }
@@ -197,6 +208,7 @@ impl Publisher {
         &mut self,
         table: &RouteTable,
         observation: &Observation,
+        open: &OpenPorts,
         budget: &mut Budget,
         status: &Publish<PublisherStatus>,
         nudge: &Nudge,
@@ -227,7 +239,13 @@ impl Publisher {
             {
                 continue;
             }
-            let wanted = Wanted::of(routes, &self.site, has_property);
+            let ground = Ground {
+                site: &self.site,
+                table,
+                open,
+                has_property,
+            };
+            let wanted = Wanted::of(routes, ground);
             if wanted.places.is_empty() {
                 self.cares.remove(&task.id);
                 self.settled.insert(task.id, routes.clone());
@@ -342,4 +360,8 @@ impl Publisher {
             status.publish(self.status.clone());
         }
     }
+}
+
+fn has_streams(routes: &TaskRoutes) -> bool {
+    routes.routes.iter().any(|route| route.key.protocol == Protocol::Tcp)
 }

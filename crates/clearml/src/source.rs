@@ -8,6 +8,7 @@ mod questions;
 mod requests;
 mod row;
 mod saved;
+mod streams;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +30,7 @@ use memory::Memory;
 use plan::{Plan, Question, Situation, Step};
 use questions::{PAGE, Questions};
 use row::Row;
-pub(crate) use row::key;
+pub(crate) use row::{key, suffix};
 pub use saved::Saved;
 
 /// How the server is asked.

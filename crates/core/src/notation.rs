@@ -1,6 +1,7 @@
 //! The notation for endpoints without the SDK: `ui=http:7860,access=owner; api=http:8000,prefix=keep`.
 //!
-//! Entries are separated by `;`. Each is `[name=]protocol:port[,option=value…]`.
+//! Entries are separated by `;`. Each is `[name=]protocol:port[,option=value…]`. `db=tcp:5432,port=30005` wants the public port 30005
+//! and no other.
 
 use std::sync::Arc;
 
@@ -47,15 +48,19 @@ fn parse_entry(entry: &str, origin: RequestOrigin) -> Request {
         _ => None,
     };
     let ask = match known {
-        Some(_) => parse_port(port.trim()).and_then(|port| {
+        Some(protocol) => parse_port(port.trim()).and_then(|port| {
+            let is_stream = protocol == Protocol::Tcp;
             let start = Ask {
                 claimed: None,
                 port,
                 prefix: Prefix::Auto,
                 access: None,
-                stream: StreamClaims::default(),
+                stream: StreamClaims {
+                    noted_port: is_stream.then_some(port),
+                    ..StreamClaims::default()
+                },
             };
-            parts.try_fold(start, with_option)
+            parts.try_fold(start, |ask, option| with_option(ask, option, is_stream))
         }),
         None => Err(RequestFault::Notation(format!(
             "the protocol {:?} is neither http nor tcp",
@@ -79,7 +84,7 @@ pub fn parse_port(text: &str) -> Result<u16, RequestFault> {
     }
 }
 
-fn with_option(mut ask: Ask, option: &str) -> Result<Ask, RequestFault> {
+fn with_option(mut ask: Ask, option: &str, is_stream: bool) -> Result<Ask, RequestFault> {
     let (key, value) = option
         .split_once('=')
         .map_or((option, ""), |(key, value)| (key.trim(), value.trim()));
@@ -88,6 +93,7 @@ fn with_option(mut ask: Ask, option: &str) -> Result<Ask, RequestFault> {
         ("prefix", "cut") => ask.prefix = Prefix::Cut,
         ("prefix", "keep") => ask.prefix = Prefix::Keep,
         ("access", value) => ask.access = Some(parse_who(value)?),
+        ("port", value) if is_stream => ask.stream.fixed = Some(parse_port(value)?),
         _ => {
             return Err(RequestFault::Notation(format!(
                 "the option {:?} is not known",
@@ -159,6 +165,17 @@ mod tests {
                 (None, Protocol::Tcp, Ok((5432, Prefix::Auto, None))),
             ]
         );
+    }
+
+    #[test]
+    fn a_stream_may_want_a_certain_public_port() {
+        let ask = one("db=tcp:5432,port=30005").ask.expect("an ask");
+        assert_eq!(
+            (ask.port, ask.stream.noted_port, ask.stream.fixed),
+            (5432, Some(5432), Some(30005))
+        );
+        assert!(matches!(one("http:80,port=30005").ask, Err(RequestFault::Notation(_))));
+        assert_eq!(one("tcp:80,port=x").ask, Err(RequestFault::PortNotANumber("x".into())));
     }
 
     #[test]

@@ -178,8 +178,8 @@ pub struct StreamClaims {
     pub port: Option<u16>,
     /// Runtime `upstream_task_port[__name]`: a gateway wrote it, or the SDK.
     pub upstream_port: Option<u16>,
-    /// The port that the user property `portico` asks for.
-    pub property_port: Option<u16>,
+    /// The port that the user property `portico`, or a pod's annotation, asks for.
+    pub noted_port: Option<u16>,
     /// The public port that the task wants and no other: `_ROUTER_ENDPOINT_MODE[__name]` = `port` and its `_PARAM`.
     pub fixed: Option<u16>,
     /// What clearml-session says of its SSH server, for the unnamed endpoint.
@@ -236,7 +236,7 @@ pub enum RequestFault {
     Notation(String),
 }
 
-/// What stands in a task as the address of one HTTP endpoint.
+/// What stands in a task as the address of one endpoint. Numbers are told as text.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Published {
     /// The endpoint's name; `None` for the unnamed one.
@@ -247,6 +247,12 @@ pub struct Published {
     pub browser_endpoint: Option<Arc<str>>,
     /// User property `gateway_url[__name]`.
     pub property: Option<Arc<str>>,
+    /// Runtime `external_address[__name]`: the task's own address, or the public host.
+    pub external_address: Option<Arc<str>>,
+    /// Runtime `external_tcp_port[__name]`: the task's own port, or the public one.
+    pub external_tcp_port: Option<Arc<str>>,
+    /// Runtime `upstream_task_port[__name]`.
+    pub upstream_task_port: Option<Arc<str>>,
 }
 
 /// How well a source is doing; the console, the metrics and `status` show it.

@@ -23,6 +23,8 @@ pub(super) struct Care {
     pub(super) failures: u32,
     pub(super) not_before: Option<Timestamp>,
     places: BTreeMap<Place, History>,
+    /// Since when the task does what it did at the last look.
+    status_since: Option<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +77,10 @@ impl Care {
             .is_none_or(|(_, before)| !Arc::ptr_eq(before, task));
         if is_answered {
             self.written = None;
+        }
+        // A task that starts anew writes its own address over ours: that is no contest.
+        if self.status_since.replace(task.status_since) != Some(task.status_since) {
+            self.places.retain(|place, _| !place.is_shared());
         }
         self.places
             .retain(|place, _| places.iter().any(|difference| difference.place == *place));
@@ -156,7 +162,7 @@ impl History {
             self.is_contested = false;
         }
         // Ours stood there, or was written and never seen: somebody wrote over it.
-        if self.state == State::Open || difference.wanted.is_none() {
+        if self.state == State::Open || difference.is_withdrawal {
             return;
         }
         self.state = State::Open;

@@ -1,15 +1,18 @@
 //! What should stand in a task, and what of it does not. Pure.
 
+mod streams;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use portico_core::{
     endpoint::Protocol,
     observe::{Published, TaskStatus},
-    routes::TaskRoutes,
+    ports::OpenPorts,
+    routes::{RouteTable, TaskRoutes},
     site::Site,
 };
 
-use crate::source::key;
+use crate::source::{key, suffix};
 
 /// A place in a task where an address stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +34,23 @@ impl Place {
     /// True for runtime keys that `tasks.edit_runtime` writes as they are; it escapes all others and never unescapes them
     /// (observed with clearml-server 2.3.0).
     pub(super) fn is_plain(&self) -> bool {
-        matches!(self, Self::Runtime(name) if matches!(&**name, key::ENDPOINT | key::BROWSER_ENDPOINT))
+        let plain = [
+            key::ENDPOINT,
+            key::BROWSER_ENDPOINT,
+            key::TCP_ADDRESS,
+            key::TCP_PORT,
+            key::UPSTREAM_PORT,
+        ];
+        matches!(self, Self::Runtime(name) if plain.contains(&&**name))
+    }
+
+    /// True for keys that tasks write too, so that a value which is not ours may be news.
+    pub(super) fn is_shared(&self) -> bool {
+        let is_of = |base| suffix(self.name(), base).is_some();
+        matches!(self, Self::Runtime(_))
+            && [key::TCP_ADDRESS, key::TCP_PORT, key::UPSTREAM_PORT]
+                .into_iter()
+                .any(is_of)
     }
 }
 
@@ -43,6 +62,19 @@ pub(super) struct Difference {
     pub(super) found: Option<Arc<str>>,
     /// What should; `None`: nothing.
     pub(super) wanted: Option<Arc<str>>,
+    /// True if it is to stand there because an endpoint went.
+    pub(super) is_withdrawal: bool,
+}
+
+/// What decides besides the task itself.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'g> {
+    pub(super) site: &'g Site,
+    pub(super) table: &'g RouteTable,
+    pub(super) open: &'g OpenPorts,
+    /// Whether people should find the address among the task's properties; `None` while it is not known whether the server shows
+    /// it elsewhere.
+    pub(super) has_property: Option<bool>,
 }
 
 /// What should stand in a task.
@@ -53,9 +85,9 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// What should stand in a task whose routes these are. `has_property`: whether people should find the address among the
-    /// task's properties; `None` while it is not known whether the server shows it elsewhere.
-    pub(super) fn of(routes: &TaskRoutes, site: &Site, has_property: Option<bool>) -> Self {
+    /// What should stand in a task whose routes these are.
+    pub(super) fn of(routes: &TaskRoutes, ground: Ground<'_>) -> Self {
+        let Ground { site, has_property, .. } = ground;
         let task = &routes.task;
         let mut wanted: BTreeMap<Place, Arc<str>> = BTreeMap::new();
         let is_running = task.status == TaskStatus::InProgress;
@@ -82,13 +114,21 @@ impl Wanted {
                 let is_known = has_property.is_some() || matches!(place, Place::Runtime(_));
                 is_known && value.starts_with(&own) && !wanted.contains_key(place)
             })
-            .map(|(place, value)| Difference { place: place.clone(), found: Some(value.clone()), wanted: None })
+            .map(|(place, value)| Difference {
+                place: place.clone(),
+                found: Some(value.clone()),
+                wanted: None,
+                is_withdrawal: true,
+            })
             .collect();
+        let streams = streams::places(routes, &found, &wanted, ground);
         places.extend(wanted.into_iter().map(|(place, value)| Difference {
             found: found.get(&place).cloned(),
             place,
             wanted: Some(value),
+            is_withdrawal: false,
         }));
+        places.extend(streams);
         places.sort_by(|one, other| one.place.cmp(&other.place));
         Self { places }
     }
@@ -109,6 +149,9 @@ pub(super) fn found(published: &[Published]) -> BTreeMap<Place, Arc<str>> {
         let places = [
             (runtime(key::ENDPOINT, name), &entry.endpoint),
             (runtime(key::BROWSER_ENDPOINT, name), &entry.browser_endpoint),
+            (runtime(key::TCP_ADDRESS, name), &entry.external_address),
+            (runtime(key::TCP_PORT, name), &entry.external_tcp_port),
+            (runtime(key::UPSTREAM_PORT, name), &entry.upstream_task_port),
             (property(name), &entry.property),
         ];
         found.extend(

@@ -93,9 +93,11 @@ async fn rewrite_runtime(
     let mut is_changed = false;
     for difference in differences {
         let name = difference.place.name();
-        let standing = runtime
-            .get(name)
-            .and_then(|value| serde_json::from_str::<String>(value.get()).ok());
+        let standing = runtime.get(name).and_then(|value| text(value));
+        // The task wrote anew since it was observed: that is looked at first.
+        if difference.place.is_shared() && standing.as_deref() != difference.found.as_deref() {
+            continue;
+        }
         match &difference.wanted {
             Some(wanted) if standing.as_deref() != Some(wanted) => {
                 let value = serde_json::value::to_raw_value(&**wanted).map_err(|error| unwritable(&error))?;
@@ -120,6 +122,15 @@ async fn rewrite_runtime(
     };
     clearml.call::<Value>("tasks.edit", &body).await?;
     Ok(1)
+}
+
+/// A value as observations tell it.
+fn text(value: &RawValue) -> Option<String> {
+    match serde_json::from_str(value.get()).ok()? {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// The task's whole runtime; `None` if there is no such task any more, or what came cannot be all of it.

@@ -16,7 +16,7 @@ use portico_core::{
 
 use super::{
     joins::{Joins, Keys},
-    requests::{published, requests},
+    requests::{asked, published},
     row::{Row, key, moment},
 };
 
@@ -93,8 +93,7 @@ impl Memory {
         self.stale.remove(&id);
         let before = self.tasks.get(&id);
         let (status, is_tagged) = (row.status(), row.is_tagged());
-        let property = row.property(key::PORTICO);
-        let asked = requests(is_tagged.then_some(&row.runtime), property);
+        let asked = asked(row);
         let published = published(&row.runtime, row.properties());
         let has_property = published.iter().any(|entry| entry.property.is_some());
         let is_remembered = match status {

@@ -6,10 +6,14 @@ use portico_core::{
     endpoint::{Prefix, Protocol},
     notation::{self, cut, parse_port},
     observe::{Ask, Published, Request, RequestFault, RequestOrigin, StreamClaims},
+    streams::address,
 };
 use serde_json::Value;
 
-use super::row::{Runtime, key, suffix};
+use super::{
+    row::{Row, Runtime, key, suffix},
+    streams,
+};
 
 /// The most endpoints that one task may have.
 pub(super) const ENDPOINTS_MAX: usize = notation::ENTRIES_MAX;
@@ -17,6 +21,16 @@ pub(super) const ENDPOINTS_MAX: usize = notation::ENTRIES_MAX;
 const NAME_MAX: usize = 256;
 /// The longest published address that is kept, in bytes; ours are shorter.
 const URL_MAX: usize = 2048;
+
+/// What a task asks for.
+pub(super) fn asked(row: &Row) -> Vec<Request> {
+    let mut asked = requests(row.is_tagged().then_some(&row.runtime), row.property(key::PORTICO));
+    let session = streams::session(|name| row.property(name));
+    for request in asked.iter_mut().filter(|request| request.protocol == Protocol::Tcp) {
+        streams::complete(request, &row.runtime, session.as_ref());
+    }
+    asked
+}
 
 /// The requests of a task, sorted by protocol and name. A runtime key's port and address win over the property's.
 pub(super) fn requests(runtime: Option<&Runtime>, property: Option<&str>) -> Vec<Request> {
@@ -54,7 +68,10 @@ pub(super) fn requests(runtime: Option<&Runtime>, property: Option<&str>) -> Vec
 /// An entry that cannot be understood closes the endpoint, and its owner is told: it may have meant to tighten.
 fn with_options(mut request: Request, property: &Result<Ask, RequestFault>) -> Request {
     match (&mut request.ask, property) {
-        (Ok(ask), Ok(options)) => (ask.prefix, ask.access) = (options.prefix, options.access.clone()),
+        (Ok(ask), Ok(options)) => {
+            (ask.prefix, ask.access) = (options.prefix, options.access.clone());
+            ask.stream = options.stream.clone();
+        }
         (ask @ Ok(_), Err(fault)) => *ask = Err(fault.clone()),
         (Err(_), _) => {}
     }
@@ -93,7 +110,7 @@ fn from_runtime(runtime: &Runtime, protocol: Protocol) -> impl Iterator<Item = R
         };
         let ask = match name {
             Some(name) if is_too_long(name) => Err(RequestFault::NameTooLong),
-            _ => ask(value, address),
+            _ => claimed(address, protocol).and_then(|claimed| ask(value, claimed)),
         };
         Some(Request {
             protocol,
@@ -104,9 +121,9 @@ fn from_runtime(runtime: &Runtime, protocol: Protocol) -> impl Iterator<Item = R
     })
 }
 
-fn ask(port: &Value, address: Option<&Value>) -> Result<Ask, RequestFault> {
+fn ask(port: &Value, claimed: Option<IpAddr>) -> Result<Ask, RequestFault> {
     Ok(Ask {
-        claimed: claimed(address)?,
+        claimed,
         port: read_port(port)?,
         prefix: Prefix::Auto,
         access: None,
@@ -115,7 +132,7 @@ fn ask(port: &Value, address: Option<&Value>) -> Result<Ask, RequestFault> {
 }
 
 /// The SDK writes a number, other clients text; a number with `.0` comes from clients that know only floats.
-fn read_port(value: &Value) -> Result<u16, RequestFault> {
+pub(super) fn read_port(value: &Value) -> Result<u16, RequestFault> {
     match value {
         Value::String(text) => parse_port(text.trim()),
         Value::Number(number) => {
@@ -126,22 +143,16 @@ fn read_port(value: &Value) -> Result<u16, RequestFault> {
     }
 }
 
-/// Without an address the task's worker is meant; clearml-session writes an empty one after a reset.
-fn claimed(value: Option<&Value>) -> Result<Option<IpAddr>, RequestFault> {
+/// Without an address the task's worker is meant; clearml-session writes an empty one after a reset. A TCP endpoint's address may
+/// be a gateway's name: what it means is decided when routes are made.
+fn claimed(value: Option<&Value>, protocol: Protocol) -> Result<Option<IpAddr>, RequestFault> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
-        Some(Value::String(text)) => {
-            let bare = text.trim();
-            let bare = bare
-                .strip_prefix('[')
-                .and_then(|rest| rest.strip_suffix(']'))
-                .unwrap_or(bare);
-            match bare.parse() {
-                Ok(address) => Ok(Some(address)),
-                Err(_) => Err(RequestFault::AddressNotAnIp(cut(text))),
-            }
-        }
+        Some(Value::String(text)) => match address(text) {
+            None if protocol == Protocol::Http => Err(RequestFault::AddressNotAnIp(cut(text))),
+            found => Ok(found),
+        },
         Some(other) => Err(RequestFault::AddressNotAnIp(kind(other).to_owned())),
     }
 }
@@ -157,6 +168,8 @@ fn kind(value: &Value) -> &'static str {
         Value::Object(_) => "a map",
     }
 }
+
+type Field = fn(&mut Published) -> &mut Option<Arc<str>>;
 
 /// The addresses that stand in a task, sorted by name.
 pub(super) fn published<'r>(runtime: &Runtime, properties: impl Iterator<Item = (&'r str, &'r str)>) -> Vec<Published> {
@@ -174,12 +187,20 @@ pub(super) fn published<'r>(runtime: &Runtime, properties: impl Iterator<Item = 
         let text: Arc<str> = match value {
             Value::Null => continue,
             Value::String(text) => bounded(text),
+            Value::Number(number) => number.to_string().into(),
             other => kind(other).into(),
         };
-        if let Some(name) = suffix(full, key::ENDPOINT) {
-            of(name, &|entry| entry.endpoint = Some(text.clone()));
-        } else if let Some(name) = suffix(full, key::BROWSER_ENDPOINT) {
-            of(name, &|entry| entry.browser_endpoint = Some(text.clone()));
+        let fields: [(&str, Field); 5] = [
+            (key::ENDPOINT, |entry| &mut entry.endpoint),
+            (key::BROWSER_ENDPOINT, |entry| &mut entry.browser_endpoint),
+            (key::TCP_ADDRESS, |entry| &mut entry.external_address),
+            (key::TCP_PORT, |entry| &mut entry.external_tcp_port),
+            (key::UPSTREAM_PORT, |entry| &mut entry.upstream_task_port),
+        ];
+        for (base, field) in fields {
+            if let Some(name) = suffix(full, base) {
+                of(name, &|entry| *field(entry) = Some(text.clone()));
+            }
         }
     }
     for (full, value) in properties {

@@ -202,7 +202,7 @@ fn published_addresses_are_gathered_by_name() {
     assert_eq!(found[0].name, None);
     assert_eq!(found[0].endpoint.as_deref(), Some("http://g/a"));
     assert_eq!(found[0].browser_endpoint.as_deref(), Some("http://g/b"));
-    assert_eq!(found[1].endpoint.as_deref(), Some("a number"));
+    assert_eq!(found[1].endpoint.as_deref(), Some("7"));
     assert_eq!(found[1].property.as_deref(), Some("http://g/x"));
     let long = published(
         &self::runtime(json!({"endpoint": "é".repeat(1 << 20)})),

@@ -39,6 +39,9 @@ pub(crate) mod key {
     pub(crate) const ADDRESS: &str = "_ADDRESS";
     pub(crate) const TCP_PORT: &str = "external_tcp_port";
     pub(crate) const TCP_ADDRESS: &str = "external_address";
+    pub(crate) const UPSTREAM_PORT: &str = "upstream_task_port";
+    pub(crate) const MODE: &str = "_ROUTER_ENDPOINT_MODE";
+    pub(crate) const MODE_PARAM: &str = "_ROUTER_ENDPOINT_MODE_PARAM";
     pub(crate) const ENDPOINT: &str = "endpoint";
     pub(crate) const BROWSER_ENDPOINT: &str = "browser_endpoint";
     /// The user property that shows a person the address.
@@ -47,6 +50,10 @@ pub(crate) mod key {
     pub(crate) const PORTICO: &str = "portico";
     /// The user property in which the open-source agent for Kubernetes leaves the queue's name.
     pub(crate) const K8S_QUEUE: &str = "k8s-queue";
+    /// User properties of clearml-session: where its SSH server is.
+    pub(crate) const SESSION_ADDRESS: &str = "external_address";
+    pub(crate) const SSH_PORT: &str = "internal_ssh_port";
+    pub(crate) const STABLE_SSH_PORT: &str = "internal_stable_ssh_port";
 }
 
 /// The name of an endpoint's key: `None` if `key` is not `base` or `base__…`; then what follows the first `__`.
@@ -154,11 +161,14 @@ pub(crate) struct Runtime(pub(crate) BTreeMap<String, Value>);
 
 impl<'de> Deserialize<'de> for Runtime {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        const KEPT: [&str; 6] = [
+        const KEPT: [&str; 9] = [
             key::PORT,
             key::ADDRESS,
             key::TCP_PORT,
             key::TCP_ADDRESS,
+            key::UPSTREAM_PORT,
+            key::MODE,
+            key::MODE_PARAM,
             key::ENDPOINT,
             key::BROWSER_ENDPOINT,
         ];
@@ -182,8 +192,14 @@ impl<'de> Deserialize<'de> for Properties {
             #[serde(default)]
             value: Value,
         }
-        let is_kept: fn(&str) -> bool =
-            |key| matches!(key, key::PORTICO | key::K8S_QUEUE) || suffix(key, key::GATEWAY_URL).is_some();
+        const KEPT: [&str; 5] = [
+            key::PORTICO,
+            key::K8S_QUEUE,
+            key::SESSION_ADDRESS,
+            key::SSH_PORT,
+            key::STABLE_SSH_PORT,
+        ];
+        let is_kept: fn(&str) -> bool = |key| KEPT.contains(&key) || suffix(key, key::GATEWAY_URL).is_some();
         let items: BTreeMap<String, Value> = from.deserialize_any(Kept {
             is_kept,
             value: PhantomData,

@@ -44,6 +44,15 @@ pub struct PortBook {
 }
 
 impl PortBook {
+    /// The public port of an endpoint.
+    pub(crate) fn port(&self, key: &EndpointKey) -> Result<u16, Refusal> {
+        if let Some(refusal) = self.refused.get(key) {
+            return Err(refusal.clone());
+        }
+        let held = self.leases.of(key).filter(|lease| lease.cooling_until.is_none());
+        held.map(|lease| lease.port).ok_or(Refusal::PortPending)
+    }
+
     /// The endpoints whose port, or the lack of it, is another than in `older`.
     pub(crate) fn differing<'b>(&'b self, older: &'b Self) -> impl Iterator<Item = &'b EndpointKey> {
         let is_same = Arc::ptr_eq(&self.leases, &older.leases);
@@ -65,7 +74,8 @@ impl PortBook {
 ///
 /// * A lease is never displaced by another endpoint's wish. It ends a cooling time after its wish; until then the same endpoint gets
 ///   the same port back.
-/// * A lease whose port is `blocked` (somebody else listens there) or outside of the range moves to another port.
+/// * A lease whose port is `blocked` (somebody else listens there) or outside of the range moves to another port, and so does one
+///   whose endpoint wants a fixed port now; nobody gets the old port for a cooling time.
 /// * A port that nobody holds and several endpoints name is given to nobody for a cooling time: nobody can tell whose it was.
 /// * A fixed port that is not to be had is refused, and the endpoint gets no other one.
 ///
@@ -92,7 +102,7 @@ pub fn allocate(
         *named.entry(port).or_default() += 1;
     }
     round.cool(&by_key);
-    round.contest(&named);
+    round.rest(&named);
     let open: Vec<&Wish> = by_key.into_values().filter(|wish| !round.keep(wish)).collect();
     round.give(&open, &named);
     round.book
@@ -148,20 +158,20 @@ impl Round<'_> {
     }
 
     /// Closes the ports that several endpoints name and nobody holds, and opens those again that were closed long enough.
-    fn contest(&mut self, named: &HashMap<u16, usize>) {
+    fn rest(&mut self, named: &HashMap<u16, usize>) {
         let latest = self.now.plus(self.rules.cooling);
         let leases = self.book.leases.clone();
-        for (port, before) in leases.contested() {
+        for (port, before) in leases.resting() {
             let until = Some(*before.min(&latest)).filter(|until| *until > self.now);
             if until != Some(*before) {
-                self.leases().contest(*port, until);
+                self.leases().rest(*port, until);
             }
         }
         let shared = named.iter().filter(|(_, count)| **count > 1).map(|(port, _)| *port);
         for port in shared.filter(|port| self.rules.range.contains(*port)) {
-            let is_new = leases.holder(port).is_none() && !leases.contested().contains_key(&port);
+            let is_new = leases.holder(port).is_none() && !leases.resting().contains_key(&port);
             if is_new && latest > self.now {
-                self.leases().contest(port, Some(latest));
+                self.leases().rest(port, Some(latest));
             }
         }
     }
@@ -205,7 +215,7 @@ impl Round<'_> {
     fn is_free(&self, port: u16, key: &EndpointKey) -> bool {
         let leases = &self.book.leases;
         self.is_usable(port)
-            && !leases.contested().contains_key(&port)
+            && !leases.resting().contains_key(&port)
             && leases.holder(port).is_none_or(|holder| holder == key)
     }
 
@@ -217,14 +227,20 @@ impl Round<'_> {
     }
 
     fn lease(&mut self, wish: &Wish, port: u16) {
-        let now = self.now;
-        let before = self.leases().remove(&wish.key);
-        self.leases().put(Lease {
+        let (now, range) = (self.now, self.rules.range);
+        let until = Some(now.plus(self.rules.cooling)).filter(|until| *until > now);
+        let leases = self.leases();
+        let former = leases.remove(&wish.key).map(|lease| lease.port);
+        if let Some(former) = former.filter(|former| range.contains(*former)) {
+            leases.rest(former, until);
+        }
+        leases.rest(port, None);
+        leases.put(Lease {
             key: wish.key.clone(),
             port,
             since: now,
             cooling_until: None,
-            former: before.map(|lease| lease.port).filter(|former| *former != port),
+            former,
             upstream: Some(wish.upstream),
         });
     }

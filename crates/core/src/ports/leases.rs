@@ -42,8 +42,8 @@ pub struct Upstream {
 pub struct Leases {
     held: BTreeMap<EndpointKey, Lease>,
     holders: BTreeMap<u16, EndpointKey>,
-    /// Ports that several endpoints named while nobody held them, and until when nobody gets them.
-    contested: BTreeMap<u16, Timestamp>,
+    /// Ports that nobody gets, and until when: several endpoints named them while nobody held them, or their endpoint moved away.
+    resting: BTreeMap<u16, Timestamp>,
 }
 
 /// As leases are stored, sorted by endpoint.
@@ -51,14 +51,14 @@ pub struct Leases {
 struct Document {
     leases: Vec<Lease>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    contested: BTreeMap<u16, Timestamp>,
+    resting: BTreeMap<u16, Timestamp>,
 }
 
 impl From<Leases> for Document {
     fn from(leases: Leases) -> Self {
         Self {
             leases: leases.held.into_values().collect(),
-            contested: leases.contested,
+            resting: leases.resting,
         }
     }
 }
@@ -69,7 +69,7 @@ impl From<Document> for Leases {
         let mut stored = document.leases;
         stored.sort_by(|one, other| (one.since, &one.key).cmp(&(other.since, &other.key)));
         let mut leases = Self {
-            contested: document.contested,
+            resting: document.resting,
             ..Self::default()
         };
         for lease in stored {
@@ -111,19 +111,19 @@ impl Leases {
     /// When the next port becomes free by itself: allocate again then.
     pub fn next_end(&self) -> Option<Timestamp> {
         let cooling = self.held.values().filter_map(|lease| lease.cooling_until);
-        cooling.chain(self.contested.values().copied()).min()
+        cooling.chain(self.resting.values().copied()).min()
     }
 
     /// Ports that nobody gets, and until when.
-    pub(super) fn contested(&self) -> &BTreeMap<u16, Timestamp> {
-        &self.contested
+    pub(super) fn resting(&self) -> &BTreeMap<u16, Timestamp> {
+        &self.resting
     }
 
     /// Says until when nobody gets a port; `None`: it is free.
-    pub(super) fn contest(&mut self, port: u16, until: Option<Timestamp>) {
+    pub(super) fn rest(&mut self, port: u16, until: Option<Timestamp>) {
         match until {
-            Some(until) => drop(self.contested.insert(port, until)),
-            None => drop(self.contested.remove(&port)),
+            Some(until) => drop(self.resting.insert(port, until)),
+            None => drop(self.resting.remove(&port)),
         }
     }
 

@@ -9,10 +9,9 @@ use super::{
     shard_of,
 };
 use crate::{
-    endpoint::{Endpoint, EndpointKey, Protocol, TaskId},
+    endpoint::{Endpoint, TaskId},
     observe::{Observation, ObservedTask},
     ports::PortBook,
-    refusal::Refusal,
     site::Site,
 };
 
@@ -66,7 +65,7 @@ impl RouteTable {
         let mut touched = HashSet::new();
         for (old, new) in &changes {
             let Some(old) = old else { continue };
-            for address in claimed(&candidates(old, policy, &before.leases)) {
+            for address in claimed(&candidates(old, policy, &before)) {
                 table.claims.remove(address, old.id);
                 touched.insert(address);
             }
@@ -76,7 +75,7 @@ impl RouteTable {
         }
         let fresh: Vec<_> = changes
             .into_iter()
-            .filter_map(|(_, new)| new.map(|new| (new, candidates(new, policy, &ports.leases))))
+            .filter_map(|(_, new)| new.map(|new| (new, candidates(new, policy, ports))))
             .collect();
         for (task, candidates) in &fresh {
             for address in claimed(candidates) {
@@ -95,7 +94,7 @@ impl RouteTable {
             .flat_map(|address| table.claims.claimants(*address))
             .collect();
         for task in neighbors.into_iter().filter_map(|id| observation.task(id)) {
-            let routes = table.routes_of(task, candidates(task, policy, &ports.leases));
+            let routes = table.routes_of(task, candidates(task, policy, ports));
             table.replace(task.id, Some(routes));
         }
         table.observed = observation.tasks().into();
@@ -116,23 +115,26 @@ impl RouteTable {
         let routes = candidates
             .into_iter()
             .map(|candidate| {
-                let outcome = candidate.outcome.and_then(|Way { upstream, ask, .. }| {
-                    self.claims.judge(upstream, task)?;
-                    let port = self.port_of(&candidate.key)?;
-                    Ok(known(Endpoint {
-                        id: candidate.key.id(),
-                        key: candidate.key.clone(),
-                        slug: candidate.slug.clone(),
-                        prefix: Site::prefix(task.id, candidate.slug.as_ref()).into(),
-                        task_name: task.name.clone(),
-                        owner: task.owner.clone(),
-                        company: task.company.clone(),
-                        upstream,
-                        port,
-                        prefix_choice: ask.prefix,
-                        access: self.policy.access.rule_for(task, ask.access.as_ref()),
-                    }))
-                });
+                let outcome = candidate.outcome.and_then(
+                    |Way {
+                         upstream, ask, port, ..
+                     }| {
+                        self.claims.judge(upstream, task)?;
+                        Ok(known(Endpoint {
+                            id: candidate.key.id(),
+                            key: candidate.key.clone(),
+                            slug: candidate.slug.clone(),
+                            prefix: Site::prefix(task.id, candidate.slug.as_ref()).into(),
+                            task_name: task.name.clone(),
+                            owner: task.owner.clone(),
+                            company: task.company.clone(),
+                            upstream,
+                            port,
+                            prefix_choice: ask.prefix,
+                            access: self.policy.access.rule_for(task, ask.access.as_ref()),
+                        }))
+                    },
+                );
                 Route {
                     key: candidate.key,
                     slug: candidate.slug,
@@ -144,19 +146,6 @@ impl RouteTable {
             task: task.clone(),
             routes,
         }
-    }
-
-    /// The public port of an endpoint; HTTP endpoints have none.
-    fn port_of(&self, key: &EndpointKey) -> Result<Option<u16>, Refusal> {
-        if key.protocol == Protocol::Http {
-            return Ok(None);
-        }
-        if let Some(refusal) = self.ports.refused.get(key) {
-            return Err(refusal.clone());
-        }
-        let lease = self.ports.leases.of(key);
-        let is_held = lease.filter(|lease| lease.cooling_until.is_none());
-        is_held.map(|lease| Some(lease.port)).ok_or(Refusal::PortPending)
     }
 
     fn replace(&mut self, id: TaskId, routes: Option<TaskRoutes>) {

@@ -7,7 +7,7 @@ use crate::{
     access::Who,
     endpoint::{EndpointKey, Protocol, Slug},
     observe::{Ask, ObservedTask, Request},
-    ports::{Lease, Leases},
+    ports::{Lease, Leases, PortBook},
     refusal::Refusal,
     streams::{Admission, StreamPolicy, Target, target},
 };
@@ -25,10 +25,30 @@ pub(super) struct Way<'t> {
     pub(super) ask: &'t Ask,
     /// For a stream endpoint: how its task's keys were understood.
     pub(super) target: Option<Target>,
+    /// For a stream endpoint that has one: its public port.
+    pub(super) port: Option<u16>,
 }
 
-/// The candidates of a task, one for each request.
-pub(super) fn candidates<'t>(task: &'t ObservedTask, policy: &Policy, leases: &Leases) -> Vec<Candidate<'t>> {
+/// The candidates of a task, one for each request, with their public ports. One without the port that it needs leads nowhere, and
+/// claims no address.
+pub(super) fn candidates<'t>(task: &'t ObservedTask, policy: &Policy, ports: &PortBook) -> Vec<Candidate<'t>> {
+    let mut candidates = portless(task, policy, &ports.leases);
+    let streams = candidates
+        .iter_mut()
+        .filter(|candidate| candidate.key.protocol == Protocol::Tcp);
+    for candidate in streams {
+        if let Ok(way) = &mut candidate.outcome {
+            match ports.port(&candidate.key) {
+                Ok(port) => way.port = Some(port),
+                Err(refusal) => candidate.outcome = Err(refusal),
+            }
+        }
+    }
+    candidates
+}
+
+/// The candidates of a task, one for each request, before ports are given.
+pub(super) fn portless<'t>(task: &'t ObservedTask, policy: &Policy, leases: &Leases) -> Vec<Candidate<'t>> {
     let slugs: Vec<Option<Slug>> = task
         .requests
         .iter()
@@ -63,6 +83,7 @@ pub(super) fn candidates<'t>(task: &'t ObservedTask, policy: &Policy, leases: &L
                         upstream,
                         ask,
                         target: None,
+                        port: None,
                     })
                     .map_err(|(address, why)| Refusal::AddressRefused { address, why }),
             },
@@ -91,9 +112,10 @@ fn stream<'t>(
     }
     let target = target(ask, lease, streams)?;
     Ok(Way {
-        upstream: target.judge(ask, &policy.dial, &task.addresses)?,
+        upstream: target.judge(&policy.dial, &task.addresses)?,
         ask,
         target: Some(target),
+        port: None,
     })
 }
 

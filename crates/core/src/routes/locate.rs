@@ -20,9 +20,10 @@ pub struct Location<'p> {
 pub fn locate(path: &str) -> Option<Location<'_>> {
     let name_and_rest = path.strip_prefix('/')?.strip_prefix(SERVICE)?.strip_prefix('/')?;
     let (name, rest) = name_and_rest.split_at(name_and_rest.find('/').unwrap_or(name_and_rest.len()));
-    let (task, slug) = match name.split_once("__") {
-        Some((task, slug)) => (task, Some(slug)),
-        None => (name, None),
+    let (task, slug) = name.split_at_checked(TaskId::LENGTH)?;
+    let slug = match slug {
+        "" => None,
+        slug => Some(slug.strip_prefix("__")?),
     };
     if slug.is_some_and(|slug| Slug::parse(slug).is_none()) {
         return None;

@@ -1,6 +1,6 @@
 //! Which endpoints should have a public port.
 
-use super::{Policy, RouteTable, derive::candidates};
+use super::{Policy, RouteTable, derive::portless};
 use crate::{
     endpoint::Protocol,
     observe::Observation,
@@ -19,7 +19,7 @@ impl RouteTable {
             .tasks()
             .iter()
             .filter(|task| task.requests.iter().any(asks(Protocol::Tcp)));
-        let candidates = tasks.flat_map(|task| candidates(task, policy, leases));
+        let candidates = tasks.flat_map(|task| portless(task, policy, leases));
         let wish = |candidate: super::derive::Candidate<'_>| {
             let way = candidate.outcome.ok()?;
             let target = way.target?;

@@ -22,6 +22,8 @@ pub struct Target {
     pub rests_on_hint: bool,
     /// True if the task names its own address now; false if that is remembered or unknown.
     is_told: bool,
+    /// The address beside which somebody wrote another port than the task's own: a gateway's, unless it is the task's own.
+    published: Option<IpAddr>,
     /// Where the task may be found if its source does not know it.
     guesses: [Option<IpAddr>; 2],
 }
@@ -42,23 +44,29 @@ pub fn target(ask: &Ask, lease: Option<&Lease>, policy: &StreamPolicy) -> Result
         hint: None,
         rests_on_hint: false,
         is_told: ask.claimed.is_some(),
+        published: None,
         guesses: [session.and_then(|session| session.address), None],
     };
     if is_own {
         target.read_own_values(ask, lease, policy);
-    } else if let Some(host) = &claims.host
-        && address(host).is_none()
-        && claims.property_port.is_none()
-    {
-        return Err(Refusal::OtherGateway {
-            address: crate::notation::cut(host).into(),
-        });
+    } else if let Some(host) = &claims.host {
+        let is_published = claims.upstream_port.is_some() && claims.upstream_port != claims.port;
+        match address(host) {
+            None => target.upstream.port = claims.noted_port.ok_or_else(|| other_gateway(host))?,
+            found => target.published = found.filter(|_| is_published && claims.noted_port.is_none()),
+        }
     }
     // The announced port is a proxy's that one connection without SSH breaks for good.
     if let Some(session) = session.filter(|session| session.is_kept_alive) {
         target.upstream.port = session.ssh_port.ok_or(Refusal::Starting)?;
     }
     Ok(target)
+}
+
+fn other_gateway(address: &str) -> Refusal {
+    Refusal::OtherGateway {
+        address: crate::notation::cut(address).into(),
+    }
 }
 
 impl Target {
@@ -74,7 +82,7 @@ impl Target {
         self.is_told = false;
         self.guesses[1] = address(&policy.host);
         self.hint = public.filter(|port| policy.range.contains(*port));
-        self.upstream = match (claims.property_port, public, remembered) {
+        self.upstream = match (claims.noted_port, public, remembered) {
             (Some(port), ..) => Upstream {
                 claimed: remembered.and_then(|upstream| upstream.claimed),
                 port,
@@ -99,24 +107,19 @@ impl Target {
     ///
     /// # Errors
     /// Why there is none.
-    pub fn judge(&self, ask: &Ask, dial: &DialRules, known: &[IpAddr]) -> Result<SocketAddr, Refusal> {
+    pub fn judge(&self, dial: &DialRules, known: &[IpAddr]) -> Result<SocketAddr, Refusal> {
         let judge = |claimed| dial.judge(claimed, self.upstream.port, known);
+        if let Some(published) = self.published
+            && matches!(judge(Some(published)), Err((_, Undialable::NotVouchedFor)))
+        {
+            return Err(other_gateway(&published.to_string()));
+        }
         let found = match self.upstream.claimed {
             Some(claimed) if self.is_told => judge(Some(claimed)),
             Some(claimed) => judge(Some(claimed)).or_else(|_| self.guess(dial, known)),
             None => self.guess(dial, known),
         };
-        found.map_err(|(address, why)| {
-            // Somebody wrote another port beside the task's own one: a gateway.
-            let claims = &ask.stream;
-            let is_published = claims.upstream_port.is_some() && claims.upstream_port != claims.port;
-            match (address, why) {
-                (Some(address), Undialable::NotVouchedFor) if self.is_told && is_published => Refusal::OtherGateway {
-                    address: address.to_string().into(),
-                },
-                (address, why) => Refusal::AddressRefused { address, why },
-            }
-        })
+        found.map_err(|(address, why)| Refusal::AddressRefused { address, why })
     }
 
     fn guess(&self, dial: &DialRules, known: &[IpAddr]) -> Result<SocketAddr, (Option<IpAddr>, Undialable)> {

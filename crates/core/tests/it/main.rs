@@ -5,5 +5,6 @@ mod deciding;
 mod leasing;
 mod policies;
 mod scale;
+mod streams;
 mod tables;
 mod world;
