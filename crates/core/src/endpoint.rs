@@ -20,10 +20,13 @@ const CLEANED_MAX: usize = 22;
 pub struct TaskId([u8; 16]);
 
 impl TaskId {
+    /// Characters of an id.
+    pub const LENGTH: usize = 32;
+
     /// Reads 32 lower-case hexadecimal digits; anything else is no task id.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.as_bytes();
-        if text.len() != 32 {
+        if text.len() != Self::LENGTH {
             return None;
         }
         let mut id = [0; 16];

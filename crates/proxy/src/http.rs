@@ -22,7 +22,7 @@ use http::{
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use portico_auth::client_address::client_address;
-use portico_core::{refusal::Refusal, routes::locate};
+use portico_core::refusal::Refusal;
 
 use self::{
     body::{Answer, Download},
@@ -190,8 +190,7 @@ impl Turn {
             }
             entry => entry?,
         };
-        let is_without_slash = locate(parts.uri.path()).is_some_and(|location| location.rest.is_empty());
-        if is_without_slash {
+        if entry.is_without_slash {
             return Ok(Outcome::Own(respond::with_slash(&parts)));
         }
         if let Some(warning) = self.warning(&parts, &entry) {

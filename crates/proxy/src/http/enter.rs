@@ -10,7 +10,7 @@ use portico_core::{
     endpoint::Endpoint,
     principal::Principal,
     refusal::Refusal,
-    routes::{Resolved, RouteTable},
+    routes::{Location, Resolved, RouteTable, locate},
 };
 
 use super::{Turn, respond};
@@ -21,6 +21,8 @@ pub(super) struct Entry {
     pub(super) principal: Principal,
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) table: Arc<RouteTable>,
+    /// True if the path ends with the endpoint's name: a slash is missing.
+    pub(super) is_without_slash: bool,
 }
 
 impl Turn {
@@ -30,7 +32,8 @@ impl Turn {
         let path = parts.uri.path();
         let identified = thread.shared.doors.gatekeeper.identify(&parts.headers).await;
         let table = thread.table();
-        let is_public = is_public(&table.resolve(path));
+        let location = locate(path);
+        let is_public = is_public(&resolve(&table, location.as_ref()));
         let principal = match identified {
             Ok(identified) => {
                 self.cookies = identified.set_cookies;
@@ -52,13 +55,14 @@ impl Turn {
             };
             foreign::guard(&principal, &asked)?;
         }
-        let decided = self.decide(&principal, table, path).await;
-        self.audit(&principal, path, &decided);
+        let decided = self.decide(&principal, table, location.as_ref()).await;
+        self.audit(&principal, location.as_ref(), &decided);
         let (endpoint, table) = decided?;
         Ok(Entry {
             principal,
             endpoint,
             table,
+            is_without_slash: location.is_some_and(|location| location.rest.is_empty()),
         })
     }
 
@@ -69,16 +73,16 @@ impl Turn {
         &self,
         principal: &Principal,
         mut table: Arc<RouteTable>,
-        path: &str,
+        location: Option<&Location<'_>>,
     ) -> Result<(Arc<Endpoint>, Arc<RouteTable>), Refusal> {
         let shared = &self.thread.shared;
         let mut sight = Sight::Unasked;
         let mut may_wait = matches!(principal, Principal::User(_));
         loop {
-            let resolved = table.resolve(path);
+            let resolved = resolve(&table, location);
             if may_wait && matches!(resolved, Resolved::Nothing(_)) {
                 may_wait = false;
-                if let Some(newer) = Box::pin(appearance(shared, path)).await {
+                if let Some(newer) = Box::pin(appearance(shared, location)).await {
                     table = newer;
                 }
                 continue;
@@ -103,7 +107,12 @@ impl Turn {
         }
     }
 
-    fn audit(&self, principal: &Principal, path: &str, decided: &Result<(Arc<Endpoint>, Arc<RouteTable>), Refusal>) {
+    fn audit(
+        &self,
+        principal: &Principal,
+        location: Option<&Location<'_>>,
+        decided: &Result<(Arc<Endpoint>, Arc<RouteTable>), Refusal>,
+    ) {
         let Principal::User(user) = principal else { return };
         let event = |kind| {
             let mut event = AuditEvent::new(self.log.time, kind);
@@ -126,7 +135,7 @@ impl Turn {
             }),
             Err(refusal @ (Refusal::NotAllowed { .. } | Refusal::NotFound | Refusal::NoEndpoint)) => {
                 let mut event = event(AuditKind::AccessRefused);
-                event.task = portico_core::routes::locate(path).map(|location| location.task);
+                event.task = location.map(|location| location.task);
                 event.detail = Some(refusal.code().to_owned());
                 self.thread.shared.doors.audit.record(event);
             }
@@ -149,6 +158,11 @@ impl Turn {
     }
 }
 
+/// What a path leads to; it is read once, and may be looked up in several tables.
+fn resolve<'t>(table: &'t RouteTable, location: Option<&Location<'_>>) -> Resolved<'t> {
+    location.map_or(Resolved::Outside, |location| table.at(location.task, location.slug))
+}
+
 fn is_public(resolved: &Resolved<'_>) -> bool {
     matches!(resolved, Resolved::Endpoint(endpoint) if endpoint.access.who == Who::Public)
 }
@@ -163,14 +177,14 @@ fn has_seen(headers: &HeaderMap, mark: &str, endpoint: u64) -> bool {
         .any(|pair| pair.trim_ascii_start().split(|byte| *byte == b'=').next() == Some(name.as_bytes()))
 }
 
-/// The table in which `path` names something, if one comes in time. Only so many wait at once.
-async fn appearance(shared: &Shared, path: &str) -> Option<Arc<RouteTable>> {
+/// The table in which `location` names something, if one comes in time. Only so many wait at once.
+async fn appearance(shared: &Shared, location: Option<&Location<'_>>) -> Option<Arc<RouteTable>> {
     let _place = Place::take(shared)?;
     shared.doors.source.nudge();
     let mut tables = shared.doors.table.clone();
     let appears = async {
         let mut table = tables.get();
-        while matches!(table.resolve(path), Resolved::Nothing(_)) {
+        while matches!(resolve(&table, location), Resolved::Nothing(_)) {
             table = tables.changed().await?;
         }
         Some(table)

@@ -49,6 +49,7 @@ impl Turn {
             principal,
             endpoint,
             table,
+            ..
         } = entry;
         let exchange = self.log.opens(principal, &endpoint);
         let shared = self.thread.shared.clone();

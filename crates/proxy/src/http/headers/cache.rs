@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::CACHE_CONTROL};
 
+use super::hop::remove_all;
+
 const FOR_SHARED_CACHES: [HeaderName; 5] = [
     HeaderName::from_static("cdn-cache-control"),
     HeaderName::from_static("cloudflare-cdn-cache-control"),
@@ -13,9 +15,7 @@ const FOR_SHARED_CACHES: [HeaderName; 5] = [
 
 /// Takes shared caches out: no `public`, no `s-maxage`, but `private`.
 pub(crate) fn make_private(headers: &mut HeaderMap) {
-    for name in FOR_SHARED_CACHES {
-        headers.remove(name);
-    }
+    remove_all(headers, |name| FOR_SHARED_CACHES.contains(name));
     let mut kept = String::new();
     for value in headers.get_all(CACHE_CONTROL) {
         // What is no text cannot be judged, so it goes.

@@ -8,10 +8,36 @@ use http::{
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
+/// The headers of this connection, whatever they say.
+fn is_of_connection(name: &HeaderName) -> bool {
+    [
+        CONNECTION,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        PROXY_AUTHORIZATION,
+        TE,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ]
+    .contains(name)
+}
+
+/// Removes every header that `is` names. One walk over the few that there are costs less than looking up each of the many names
+/// that there could be.
+pub(crate) fn remove_all(headers: &mut HeaderMap, is: impl Fn(&HeaderName) -> bool) {
+    let found: Vec<HeaderName> = headers.keys().filter(|name| is(name)).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
 /// Removes them, with those that `Connection` names, and tells what they said. `Connection` can neither remove the framing nor
 /// the host.
 pub(crate) fn strip(headers: &mut HeaderMap) -> Hop {
     let mut hop = Hop::default();
+    if !headers.keys().any(is_of_connection) {
+        return hop;
+    }
     let mut named = Vec::new();
     for value in headers.get_all(CONNECTION) {
         for token in tokens(value) {
@@ -33,17 +59,7 @@ pub(crate) fn strip(headers: &mut HeaderMap) -> Hop {
             headers.remove(name);
         }
     }
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
-        headers.remove(name);
-    }
+    remove_all(headers, is_of_connection);
     hop
 }
 

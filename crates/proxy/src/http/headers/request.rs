@@ -104,14 +104,7 @@ impl Forwarded {
 
 /// Removes every spelling of the names that only a proxy may say.
 pub(crate) fn strip_trusted(headers: &mut HeaderMap) {
-    let forged: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_trusted(name.as_str()))
-        .cloned()
-        .collect();
-    for name in forged {
-        headers.remove(name);
-    }
+    hop::remove_all(headers, |name| is_trusted(name.as_str()));
 }
 
 /// True for every spelling of a name that only a proxy may say. `name` is in lower case, as all names in a [`HeaderMap`] are.

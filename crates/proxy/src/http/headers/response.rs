@@ -24,21 +24,33 @@ const OF_THE_ORIGIN: [HeaderName; 10] = [
     HeaderName::from_static("x-sendfile"),
 ];
 
+/// What it may say about its own prefix only.
+const REWRITTEN: [HeaderName; 5] = [LOCATION, CONTENT_LOCATION, REFRESH, SET_COOKIE, SERVICE_WORKER_ALLOWED];
+
 /// Bounds an application's answer to its prefix and, unless everybody may have it, to its visitor. Our own cookies' names are
 /// removed by `portico-auth`.
 pub(crate) fn bound(headers: &mut HeaderMap, place: &Place<'_>, is_public: bool) {
     hop::strip(headers);
-    for name in OF_THE_ORIGIN {
-        headers.remove(name);
+    if headers.keys().any(is_bounded) {
+        bound_each(headers, place);
     }
+    if !is_public {
+        cache::make_private(headers);
+    }
+}
+
+/// True for headers that are removed or rewritten. Most answers have none of them.
+fn is_bounded(name: &HeaderName) -> bool {
+    REWRITTEN.contains(name) || OF_THE_ORIGIN.contains(name) || *name == TRAILER
+}
+
+fn bound_each(headers: &mut HeaderMap, place: &Place<'_>) {
+    hop::remove_all(headers, |name| OF_THE_ORIGIN.contains(name));
     rewrite(headers, LOCATION, |value| place.public(value));
     rewrite(headers, CONTENT_LOCATION, |value| place.public(value));
     rewrite(headers, REFRESH, |value| place.public_refresh(value));
     bound_cookies(headers, place.prefix);
     bound_service_worker(headers, place);
-    if !is_public {
-        cache::make_private(headers);
-    }
     // Announced trailers cannot carry what was just bounded.
     if headers.contains_key(TRAILER) {
         let allowed: Vec<&str> = headers
@@ -60,8 +72,11 @@ pub(crate) fn bound(headers: &mut HeaderMap, place: &Place<'_>, is_public: bool)
 /// False for trailers that a browser or a cache could take for headers.
 pub(crate) fn is_harmless_trailer(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let bounded = [LOCATION, CONTENT_LOCATION, REFRESH, SET_COOKIE, SERVICE_WORKER_ALLOWED];
-    !bounded.iter().chain(&OF_THE_ORIGIN).any(|known| known.as_str() == name) && !name.contains("cache")
+    !REWRITTEN
+        .iter()
+        .chain(&OF_THE_ORIGIN)
+        .any(|known| known.as_str() == name)
+        && !name.contains("cache")
 }
 
 fn rewrite(headers: &mut HeaderMap, name: HeaderName, public: impl Fn(&str) -> Option<String>) {
