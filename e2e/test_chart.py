@@ -257,3 +257,20 @@ def test_a_package_holds_no_test_values(tmp_path):
     assert helm.run("show", "readme", package) == helm.run("show", "readme", helm.CHART)
     with tarfile.open(package) as archive:
         assert not [name for name in archive.getnames() if "/ci/" in name]
+
+
+@pytest.mark.parametrize("name", ["alb", "haproxy"])
+def test_a_balancer_asks_the_console_for_no_health_that_it_does_not_tell(chart, name):
+    """The path for health is the applications'; one annotation is for both hosts."""
+
+    def annotations(**more):
+        ingress = {"enabled": True, "className": name}
+        return chart.render(values(ingress=ingress, **more)).one("Ingress")["metadata"]["annotations"]
+
+    alone, both = annotations(), annotations(console={"hostName": "console.example.com"})
+    assert "/_gateway/health" in alone.values()
+    if name == "alb":
+        key = "alb.ingress.kubernetes.io/success-codes"
+        assert (alone[key], both[key]) == ("200", "200-499")
+    else:
+        assert "/_gateway/health" not in both.values()

@@ -11,6 +11,7 @@ mod tar;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, bail};
 
@@ -84,6 +85,13 @@ fn build(steps: &mut Steps) -> anyhow::Result<PathBuf> {
 }
 
 fn put_together(program: &Path, authorities: &[u8], path: &Path) -> anyhow::Result<String> {
+    let told = Command::new(program)
+        .arg("--version")
+        .output()
+        .context("the program does not start")?;
+    if told.stdout.trim_ascii() != format!("portico {}", version()).as_bytes() {
+        bail!("the program says that it is {}", String::from_utf8_lossy(&told.stdout));
+    }
     let program = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
     if elf::asks_for_a_loader(&program).context("the program that cargo built")? {
         bail!("the program is not static: it would not start on an empty base");

@@ -43,7 +43,8 @@ nginx.org/websocket-services: {{ .services | quote }}
 {{- define "portico.ingress.alb" -}}
 alb.ingress.kubernetes.io/target-type: ip
 alb.ingress.kubernetes.io/healthcheck-path: /_gateway/health
-alb.ingress.kubernetes.io/success-codes: "200"
+# The console has no path for health, and one annotation is for both hosts.
+alb.ingress.kubernetes.io/success-codes: {{ ternary "200-499" "200" (not (empty .v.console.hostName)) | quote }}
 alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds=3600
 alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds=3600
 {{- if eq .v.urlScheme "https" }}
@@ -54,10 +55,12 @@ alb.ingress.kubernetes.io/ssl-redirect: "443"
 
 {{/* Both controllers of this name, too. */}}
 {{- define "portico.ingress.haproxy" -}}
+{{- if not .v.console.hostName }}
 haproxy.org/check-http: /_gateway/health
+haproxy-ingress.github.io/health-check-uri: /_gateway/health
+{{- end }}
 haproxy.org/timeout-server: 1h
 haproxy.org/timeout-tunnel: 1h
-haproxy-ingress.github.io/health-check-uri: /_gateway/health
 haproxy-ingress.github.io/proxy-body-size: unlimited
 haproxy-ingress.github.io/timeout-server: 1h
 haproxy-ingress.github.io/timeout-tunnel: 1h
