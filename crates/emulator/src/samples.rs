@@ -1,11 +1,13 @@
-//! Small workloads to look at through a gateway: what arrived, a chat by WebSocket, a clock by server-sent events, an upload.
+//! Small workloads to look at through a gateway: what arrived, a chat by WebSocket, a clock by server-sent events, an upload, and lines
+//! over TCP.
 //!
-//! Each listens for itself, uses relative URLs only, and looks at nothing but the last segment of a path. So it works behind a gateway
+//! Each listens for itself. Those that speak HTTP use relative URLs only, and looks at nothing but the last segment of a path. So it works behind a gateway
 //! that cuts its prefix off as well as behind one that keeps it.
 
 mod arrived;
 mod chat;
 mod clock;
+mod lines;
 mod page;
 mod upload;
 
@@ -39,6 +41,7 @@ pub struct Sample {
 /// The running workloads; dropping them stops them.
 pub struct Samples {
     list: Vec<Sample>,
+    streams: Vec<Sample>,
     stage: Stage,
 }
 
@@ -46,6 +49,11 @@ impl Samples {
     /// The workloads, in the order in which they are best looked at.
     pub fn list(&self) -> &[Sample] {
         &self.list
+    }
+
+    /// Those that speak no HTTP but bare TCP.
+    pub fn streams(&self) -> &[Sample] {
+        &self.streams
     }
 
     /// Stops all of them and waits for their connections to end.
@@ -113,7 +121,12 @@ pub async fn start(host: IpAddr) -> io::Result<Samples> {
                 .await?,
         },
     ];
-    Ok(Samples { list, stage })
+    let streams = vec![Sample {
+        name: "lines",
+        summary: "answers lines over TCP",
+        address: stage.open_stream(host).await?,
+    }];
+    Ok(Samples { list, streams, stage })
 }
 
 impl Stage {
@@ -143,6 +156,27 @@ impl Stage {
                     stage
                         .tasks
                         .spawn(stage.stop.clone().run_until_cancelled_owned(connection));
+                }
+            }));
+        Ok(address)
+    }
+}
+
+impl Stage {
+    /// Listens on a free port for conversations over TCP until the stage closes.
+    async fn open_stream(&self, host: IpAddr) -> io::Result<SocketAddr> {
+        let listener = TcpListener::bind((host, 0)).await?;
+        let address = listener.local_addr()?;
+        let stage = self.clone();
+        self.tasks
+            .spawn(self.stop.clone().run_until_cancelled_owned(async move {
+                loop {
+                    if let Ok((stream, _)) = listener.accept().await {
+                        let conversation = lines::converse(stream);
+                        stage
+                            .tasks
+                            .spawn(stage.stop.clone().run_until_cancelled_owned(conversation));
+                    }
                 }
             }));
         Ok(address)

@@ -167,3 +167,30 @@ async fn stopped_samples_refuse() {
     samples.stop().await;
     assert!(TcpStream::connect(address).await.is_err());
 }
+
+#[tokio::test]
+async fn lines_are_answered_over_tcp_until_somebody_ends_it() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let samples = running().await;
+    let address = samples.streams()[0].address;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"hello\nupper abc\ncount\nbye\n").await.unwrap();
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).await.unwrap();
+    let lines: Vec<&str> = heard.lines().skip(1).collect();
+    assert_eq!(
+        lines,
+        ["you said: hello", "ABC", "this is line 3 of this connection", "bye"]
+    );
+    // Whoever just stops speaking is let go, and a line without an end is not collected.
+    for rude in [&b"half a line"[..], &[b'x'; 5000]] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(rude).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut heard = Vec::new();
+        // Unread bytes make the end a reset.
+        let _ = stream.read_to_end(&mut heard).await;
+        assert!(!heard.windows(8).any(|part| part == b"you said"), "{heard:?}");
+    }
+    samples.stop().await;
+}
