@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The difference, divided by 2000, is what one request costs. `none` measures what the loop costs by itself, `strip`
-//! the removal of credentials, `both` everything.
+//! the removal of credentials, `both` both, and `note` besides both the note of the address.
 #![allow(
     clippy::unwrap_used,
     unreachable_pub,
@@ -57,13 +57,18 @@ async fn main() {
     let world = World::new().await;
     let sent = request(&world);
     let names = world.gatekeeper.names();
+    let address = world::address("203.0.113.7");
     for _ in 0..count {
         let mut headers = black_box(&sent).clone();
-        if part == "identify" || part == "both" {
+        if part != "strip" && part != "none" {
             let identified = world.identify(&headers).await.unwrap();
             assert!(identified.session.is_some());
+            if part == "note" {
+                let session = identified.session.as_deref();
+                world.gatekeeper.note(&identified.principal, session, address);
+            }
         }
-        if part == "strip" || part == "both" {
+        if part != "identify" && part != "none" {
             strip_request(&mut headers, names);
         }
         black_box(headers);

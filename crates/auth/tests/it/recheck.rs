@@ -1,13 +1,23 @@
 //! Class 12: exchanges that are open end when their reason does.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use portico_core::{principal::Principal, refusal::Refusal};
+use portico_core::{
+    principal::{Principal, User},
+    refusal::Refusal,
+};
 
 use crate::world::{KEY, SECRET, World, address, basic, bearer, cookies, pair, until, user_id};
 
 async fn principal(world: &World, headers: &http::HeaderMap) -> Principal {
     world.identify(headers).await.unwrap().principal
+}
+
+fn user(principal: &Principal) -> &Arc<User> {
+    match principal {
+        Principal::User(user) => user,
+        Principal::Nobody => panic!("nobody came in"),
+    }
 }
 
 #[tokio::test]
@@ -128,4 +138,22 @@ async fn an_exchange_ends_with_its_session() {
     assert_eq!(world.gatekeeper.recheck(&open).await, Ok(()));
     world.secs(1);
     assert_eq!(world.gatekeeper.recheck(&open).await, Err(Refusal::LogInRequired));
+}
+
+#[tokio::test]
+async fn when_nothing_more_can_be_asked_what_is_open_goes_on_but_only_a_session_opens_anything() {
+    let mut world = World::new().await;
+    let session = principal(&world, &cookies(&[&pair(&world.logged_in().await.set_cookie)])).await;
+    let token = world.server.mint("bob");
+    let cookie = principal(&world, &cookies(&[&format!("clearml_token_basic={token}")])).await;
+    world.after(Duration::from_hours(2));
+    world.stop().await;
+    for open in [&session, &cookie] {
+        assert_eq!(world.gatekeeper.recheck(open).await, Ok(()));
+    }
+    assert!(world.gatekeeper.current(user(&session)).await.is_ok());
+    assert_eq!(
+        world.gatekeeper.current(user(&cookie)).await,
+        Err(Refusal::ShuttingDown)
+    );
 }

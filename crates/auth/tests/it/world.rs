@@ -394,6 +394,12 @@ impl World {
         self.server.script().is_away = is_away;
     }
 
+    /// Ends everything that asks, and waits until it has ended.
+    pub(crate) async fn stop(&mut self) {
+        self.shutdown.cancel();
+        while self.running.join_next().await.is_some() {}
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         !self.running.is_empty()
     }
