@@ -17,8 +17,11 @@ PAGES = (
     "docs/how-to/https.md",
     "docs/how-to/node-port.md",
     "docs/how-to/http-route.md",
+    "docs/how-to/apart-from-the-workloads.md",
+    "docs/how-to/several-gateways.md",
     "docs/how-to/upgrade-from-the-enterprise-chart.md",
 )
+SHARED = ("docs/how-to/several-gateways.md",)
 PLACE = "oci://registry.example.com/charts/portico"
 # The values of a release of the enterprise chart, for the page that begins with them.
 ENTERPRISE = (helm.CHART / "ci/older-names-values.yaml").read_text()
@@ -40,6 +43,15 @@ def first_and_more(page):
     return (ENTERPRISE, found) if "enterprise" in page else (found[0], found[1:])
 
 
+def write_files(page, directory):
+    """The files that the page's commands name."""
+    first, _ = first_and_more(page)
+    (directory / "values.yaml").write_text(first)
+    named = re.findall(r"`(\w+\.yaml)`:\n\n```yaml\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    for name, text in named:
+        (directory / name).write_text(text)
+
+
 def rendered(directory, files, arguments=("main", "-n", "workloads", PLACE)):
     """What helm makes of the page's arguments and files."""
     command = [helm.HELM, "template", *[str(helm.CHART) if part == PLACE else part for part in arguments]]
@@ -52,21 +64,19 @@ def rendered(directory, files, arguments=("main", "-n", "workloads", PLACE)):
 @pytest.mark.parametrize("page", PAGES)
 def test_the_values_of_a_page_can_be_installed(page, tmp_path):
     first, more = first_and_more(page)
-    (tmp_path / "values.yaml").write_text(first)
-    for number, addition in enumerate([None, *more]):
-        files = ["values.yaml"]
-        if addition:
-            (tmp_path / f"{number}.yaml").write_text(addition)
-            files.append(f"{number}.yaml")
-        done = rendered(tmp_path, files)
-        assert done.returncode == 0, f"{page}, block {number}: {done.stderr}"
+    texts = [first, *more]
+    # This page begins with what its gateways share, which is no whole installation.
+    least = 2 if page in SHARED else 1
+    for number, text in enumerate(texts, start=1):
+        (tmp_path / f"{number}.yaml").write_text(text)
+        if number >= least:
+            done = rendered(tmp_path, [f"{n}.yaml" for n in range(1, number + 1)])
+            assert done.returncode == 0, f"{page}, block {number}: {done.stderr}"
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_says_to_helm_is_understood(page, tmp_path):
-    first, more = first_and_more(page)
-    (tmp_path / "values.yaml").write_text(first)
-    (tmp_path / "trial.yaml").write_text(more[0] if more else "")
+    write_files(page, tmp_path)
     for command in commands(page):
         parts = shlex.split(command.split(">")[0])
         if parts[:3] == ["helm", "upgrade", "-i"]:
@@ -89,8 +99,7 @@ def test_the_enterprise_guides_values_are_among_the_cases():
 
 def test_the_trial_beside_the_running_gateway_shares_nothing_with_it(tmp_path):
     page = "docs/how-to/upgrade-from-the-enterprise-chart.md"
-    (tmp_path / "values.yaml").write_text(ENTERPRISE)
-    (tmp_path / "trial.yaml").write_text(blocks(page, "yaml")[0])
+    write_files(page, tmp_path)
     done = rendered(tmp_path, ["values.yaml", "trial.yaml"], ("trial", "-n", "workloads", PLACE))
     assert done.returncode == 0, done.stderr
     objects = [one for one in yaml.safe_load_all(done.stdout) if one]
