@@ -8,7 +8,7 @@ mod people;
 mod readings;
 mod server;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use portico_clearml::{Publisher, PublisherStatus};
@@ -22,7 +22,7 @@ use crate::{
     control::Control,
     inside::Inside,
     policy,
-    reconcile::Reconcile,
+    reconcile::{Ledger, Reconcile},
     supervise::Supervisor,
     telemetry::{
         access_log::AccessLog, audit::AuditWriter, lines::Lines, metrics::Metrics, operations::Operations,
@@ -94,7 +94,7 @@ pub async fn compose(config: Config, options: Options) -> anyhow::Result<Gateway
             operations.addresses(),
         ]
         .concat(),
-        &config.clearml.api_host,
+        &config,
     )
     .await;
 
@@ -142,9 +142,19 @@ pub async fn compose(config: Config, options: Options) -> anyhow::Result<Gateway
         "policy",
         run(policy::follow(rules, facts.clone(), publish_policy, stop.clone())),
     );
+    let (ledger, recording) = Ledger::open(ground.store.clone())
+        .await
+        .context("the leases of public ports")?;
     let reconcile = Reconcile {
         observation: sight.observation.clone(),
+        health: sight.health.clone(),
         policy: policy_now,
+        open_ports: data_plane.open_ports(),
+        ledger,
+        cooling: config
+            .streams
+            .as_ref()
+            .map_or(Duration::ZERO, |streams| streams.cooling),
         table: publish_table,
         audit: audit.clone(),
         clock: clock.clone(),
@@ -153,7 +163,8 @@ pub async fn compose(config: Config, options: Options) -> anyhow::Result<Gateway
 
     // What is written back.
     let (publish_status, published) = live(PublisherStatus::default());
-    let writer = Publisher::new(clearml.clone(), site.clone(), config.publish == Publish::Always);
+    let writer = Publisher::new(clearml.clone(), site.clone(), config.publish == Publish::Always)
+        .with_streams(data_plane.open_ports());
     supervisor.control(
         "publisher",
         run(writer.run(
@@ -206,6 +217,8 @@ pub async fn compose(config: Config, options: Options) -> anyhow::Result<Gateway
         observation: sight.observation,
         health: sight.health,
         table: table.clone(),
+        open_ports: data_plane.open_ports(),
+        recording,
         published,
         exchanges: data_plane.exchanges(),
         counters: data_plane.counters(),

@@ -18,7 +18,7 @@ mod streams;
 
 use std::path::Path;
 
-pub use forms::{Admission, DiscoveryKind, LogFormat, LogLevel, Publish, Sink};
+pub use forms::{DiscoveryKind, LogFormat, LogLevel, Publish, Sink};
 pub use keys::{Fallback, IGNORED, KEYS, Key};
 pub use mistake::{Mistake, Mistakes, Notice, Place};
 pub use probe::probe;

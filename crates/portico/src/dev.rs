@@ -5,15 +5,19 @@ use std::{
     io::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
+use portico_core::endpoint::TaskId;
 use portico_emulator::{Emulator, FeatureSet, NewTask, Seed, samples};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{
-    compose::{Gateway, Options, compose},
+    compose::{Options, compose},
     config,
+    inside::Inside,
     supervise::asked_by_signal,
     system_clock::SystemClock,
     telemetry,
@@ -31,6 +35,9 @@ pub struct Arguments {
     /// Where metrics and health are served.
     #[arg(long, default_value_t = 8013)]
     operations_port: u16,
+    /// The first of eleven ports for TCP endpoints, on 127.0.0.1.
+    #[arg(long, default_value_t = 9000)]
+    stream_port: u16,
     /// Where the ClearML API is served.
     #[arg(long, default_value_t = 8008)]
     api_port: u16,
@@ -38,6 +45,9 @@ pub struct Arguments {
     #[arg(long)]
     open_source: bool,
 }
+
+/// How long a sample's port may take to open, before the others are told of without it.
+const OPENING: Duration = Duration::from_secs(5);
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -57,6 +67,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let api_url = format!("http://{}", api.local_addr()?);
     let samples = samples::start(LOOPBACK).await.context("starting the samples")?;
     let tasks = tasks(&emulator, samples.list());
+    let stream = samples.streams().first().map(|sample| stream(&emulator, sample));
 
     let folder = Folder::make()?;
     let [port, console_port, operations_port] = [
@@ -64,6 +75,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         free(arguments.console_port, "--console-port").await?,
         free(arguments.operations_port, "--operations-port").await?,
     ];
+    // One that somebody has is passed over.
+    let stream_port = match arguments.stream_port {
+        0 => free(0, "--stream-port").await?,
+        port => port,
+    };
     let key = emulator
         .actor("admin")
         .and_then(|admin| admin.key.clone())
@@ -76,6 +92,13 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         ("PORTICO__CONSOLE__URL", format!("http://127.0.0.1:{console_port}")),
         ("PORTICO__CONSOLE__LISTEN", format!("127.0.0.1:{console_port}")),
         ("PORTICO__OPERATIONS__LISTEN", format!("127.0.0.1:{operations_port}")),
+        ("PORTICO__STREAMS__EXTERNAL_URL", "localhost".to_owned()),
+        ("PORTICO__STREAMS__PORT_RANGE__START", stream_port.to_string()),
+        (
+            "PORTICO__STREAMS__PORT_RANGE__END",
+            stream_port.saturating_add(10).to_string(),
+        ),
+        ("PORTICO__STREAMS__LISTEN", "127.0.0.1".to_owned()),
         ("PORTICO__CONTROL__SOCKET", folder.socket()),
         ("PORTICO__STATE__PATH", "memory".to_owned()),
         ("PORTICO__LOG__ACCESS_LOG", "off".to_owned()),
@@ -87,23 +110,39 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let loaded = config::load(None, variables.map(|(name, value)| (name.to_owned(), value)))?;
     let options = Options {
         clock: Arc::new(SystemClock),
-        exempt: samples.list().iter().map(|sample| sample.address).collect(),
+        exempt: samples
+            .list()
+            .iter()
+            .chain(samples.streams())
+            .map(|sample| sample.address)
+            .collect(),
         log: Some(log.lines()),
     };
     let gateway = compose(loaded.config, options).await?;
 
-    let told = tell(&gateway, &emulator, &api_url, &folder.socket(), &tasks);
-    std::io::stdout().write_all(told.as_bytes())?;
-
+    let inside = gateway.inside.clone();
+    let telling = async {
+        let lines = match &stream {
+            Some(task) => public_address(&inside, task).await,
+            None => None,
+        };
+        let told = tell(&inside, &emulator, &api_url, &folder.socket(), &tasks, lines.as_ref());
+        std::io::stdout().write_all(told.as_bytes())
+    };
     let (stop_api, stopped) = tokio::sync::oneshot::channel::<()>();
-    let (served, ran) = tokio::join!(emulator.clone().serve(api, async { drop(stopped.await) }), async {
-        let ran = gateway.run(asked_by_signal()?).await;
-        drop(stop_api);
-        ran
-    });
+    let (served, told, ran) = tokio::join!(
+        emulator.clone().serve(api, async { drop(stopped.await) }),
+        telling,
+        async {
+            let ran = gateway.run(asked_by_signal()?).await;
+            drop(stop_api);
+            ran
+        }
+    );
     let () = served;
     samples.stop().await;
-    ran
+    ran?;
+    Ok(told?)
 }
 
 /// A task for each sample, as the SDK would have left it.
@@ -116,8 +155,49 @@ fn tasks(emulator: &Emulator, samples: &[samples::Sample]) -> Vec<(&'static str,
     samples.iter().enumerate().map(task).collect()
 }
 
-fn tell(gateway: &Gateway, emulator: &Emulator, api_url: &str, socket: &str, tasks: &[(&str, String)]) -> String {
-    let router = &gateway.inside.site.router;
+/// A task of alice's that asks for a TCP endpoint, as the SDK would have left it.
+fn stream(emulator: &Emulator, sample: &samples::Sample) -> String {
+    let mut task = NewTask::asking("alice", sample.summary, sample.address);
+    let port = sample.address.port();
+    task.runtime = [
+        ("_SERVICE", json!("EXTERNAL_TCP")),
+        ("external_address", json!(sample.address.ip().to_string())),
+        ("external_tcp_port", json!(port)),
+        ("upstream_task_port", json!(port)),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into_iter()
+    .collect();
+    emulator.create_task(task)
+}
+
+/// Where a TCP endpoint is reached, once its port stands open; `None` if that takes too long.
+async fn public_address(inside: &Inside, task: &str) -> Option<(String, u16)> {
+    let task = TaskId::parse(task)?;
+    let mut ports = inside.open_ports.clone();
+    let open = async {
+        loop {
+            let (table, open) = (inside.table.get(), ports.get());
+            let mut endpoints = table.endpoints().filter(|endpoint| endpoint.key.task == task);
+            let port = endpoints.find_map(|endpoint| endpoint.port.filter(|port| open.open.contains_key(port)));
+            if let (Some(port), Some(streams)) = (port, &table.policy().streams) {
+                return Some((streams.host.to_string(), port));
+            }
+            ports.changed().await?;
+        }
+    };
+    tokio::time::timeout(OPENING, open).await.ok().flatten()
+}
+
+fn tell(
+    inside: &Inside,
+    emulator: &Emulator,
+    api_url: &str,
+    socket: &str,
+    tasks: &[(&str, String)],
+    lines: Option<&(String, u16)>,
+) -> String {
+    let router = &inside.site.router;
     let users = [
         ("alice", "owns most of the samples"),
         ("bob", "her colleague"),
@@ -134,11 +214,15 @@ fn tell(gateway: &Gateway, emulator: &Emulator, api_url: &str, socket: &str, tas
         let (access, secret) = (key.access_key, key.secret_key);
         format!("  CLEARML_API_HOST={api_url} CLEARML_API_ACCESS_KEY={access} CLEARML_API_SECRET_KEY={secret}\n")
     });
+    let lines = lines.map(|(host, port)| {
+        format!("\nOver TCP, as clearml-session and databases do (alice's):\n  nc {host} {port}\n")
+    });
     format!(
-        "\nPortico is running. Open  {router}/\n\n{users}\nOr straight to a sample:\n{links}\nFor the SDK:\n{key}\n\
+        "\nPortico is running. Open  {router}/\n\n{users}\nOr straight to a sample:\n{links}{lines}\nFor the SDK:\n{key}\n\
          Look inside:\n  PORTICO__CONTROL__SOCKET={socket} portico status\n\nStop with Ctrl-C.\n",
         users = users.collect::<String>(),
         links = links.collect::<String>(),
+        lines = lines.unwrap_or_default(),
         key = key.unwrap_or_default(),
     )
 }

@@ -8,12 +8,13 @@ use portico_core::{
     clock::{Clock, Timestamp},
     live::Live,
     observe::{Observation, SourceHealth},
+    ports::OpenPorts,
     routes::RouteTable,
     site::Site,
 };
 use portico_proxy::{Counters, Exchanges, Upstreams};
 
-use crate::telemetry::readiness::Readiness;
+use crate::{reconcile::Recording, telemetry::readiness::Readiness};
 
 /// Everything that can be looked at. Cheap to clone.
 #[derive(Clone)]
@@ -34,6 +35,10 @@ pub struct Inside {
     pub health: Live<SourceHealth>,
     /// What leads where.
     pub table: Live<RouteTable>,
+    /// What the data plane made of the public ports.
+    pub open_ports: Live<OpenPorts>,
+    /// How the recording of their leases goes.
+    pub recording: Live<Recording>,
     /// How publishing goes.
     pub published: Live<PublisherStatus>,
     /// What is open.

@@ -10,6 +10,7 @@ pub mod diagnose;
 pub mod inside;
 pub mod own_addresses;
 pub mod policy;
+pub mod public_ports;
 pub mod reconcile;
 pub mod secret_files;
 pub mod supervise;

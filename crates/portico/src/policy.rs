@@ -1,30 +1,48 @@
 //! What is allowed, once it is known which kind of server answers.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use portico_clearml::{FeatureSet, ServerFacts};
 use portico_core::{
     dial::DialRules,
     live::{Live, Publish},
+    ports::PortRange,
     routes::Policy,
+    streams::StreamPolicy,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 
+/// What must never be dialed because it leads to this gateway.
+#[derive(Clone, Debug, Default)]
+pub struct Own {
+    /// Listeners, on each address under which they are reached.
+    pub listeners: Vec<SocketAddr>,
+    /// The public ports of TCP endpoints, likewise.
+    pub streams: Vec<(IpAddr, PortRange)>,
+}
+
 /// The policy for a server of which `facts` are known. Until its kind is known the stricter default holds.
-pub fn policy(config: &Config, facts: &ServerFacts, own: &[SocketAddr], exempt: &[SocketAddr]) -> Policy {
+pub fn policy(config: &Config, facts: &ServerFacts, own: &Own, exempt: &[SocketAddr]) -> Policy {
     let is_enterprise = facts.feature_set == Some(FeatureSet::Advanced);
     Policy {
         queues: config.discovery.queues.clone(),
         dial: DialRules {
             networks: config.discovery.networks.clone(),
-            own: own.to_vec(),
-            own_streams: Vec::new(),
+            own: own.listeners.clone(),
+            own_streams: own.streams.clone(),
             exempt: exempt.to_vec(),
         },
         access: config.access.policy(is_enterprise),
-        streams: None,
+        streams: config.streams.as_ref().map(|streams| StreamPolicy {
+            host: streams.external.clone(),
+            range: streams.range,
+            admission: streams.admission,
+        }),
     }
 }
 

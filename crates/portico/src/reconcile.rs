@@ -1,5 +1,9 @@
 //! The one loop: from what is observed and allowed to the route table that everybody follows.
 
+mod blocked;
+mod ledger;
+mod ports;
+
 use std::{sync::Arc, time::Duration};
 
 use portico_core::{
@@ -7,49 +11,97 @@ use portico_core::{
     clock::Clock,
     endpoint::Endpoint,
     live::{Live, Publish},
-    observe::Observation,
+    observe::{Observation, SourceHealth},
+    ports::{OpenPorts, PortBook},
     routes::{Policy, RouteTable},
 };
 use tokio_util::sync::CancellationToken;
 
+use blocked::Blocked;
+use ledger::Outcome;
+
+pub use ledger::{Ledger, Recording};
+
 /// After a build, the next one waits this long: many changes at once become one table.
 const COALESCE: Duration = Duration::from_millis(50);
+/// How often the clock is looked at while something depends on it: a port that cools down, or that is tried again.
+const LOOK: Duration = Duration::from_secs(1);
+/// Somebody else writes the leases, too: so often it is decided anew at once.
+const TRIES: usize = 3;
 
 /// What the loop reads and writes.
 pub struct Reconcile {
     /// What the source sees.
     pub observation: Live<Observation>,
+    /// How well it sees: no lease ends before there was anything to see.
+    pub health: Live<SourceHealth>,
     /// What is allowed.
     pub policy: Live<Policy>,
+    /// What the data plane made of the ports.
+    pub open_ports: Live<OpenPorts>,
+    /// Who holds which port.
+    pub ledger: Ledger,
+    /// How long a port is kept for an endpoint that went.
+    pub cooling: Duration,
     /// Where the table goes.
     pub table: Publish<RouteTable>,
     /// Where changes of routes are recorded.
     pub audit: AuditLog,
-    /// The time, for the record.
+    /// The time.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Reconcile {
     /// Builds a table at once and whenever something changes, until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut blocked = Blocked::new(self.ledger.recorded().iter().map(|lease| lease.port));
+        let mut has_ports = true;
         loop {
-            self.step();
+            self.step(&mut blocked).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(COALESCE) => {}
             }
+            let later = self.later(&blocked);
+            let has_seen = self.health.get().observed.is_some();
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = self.observation.changed() => if changed.is_none() { return },
                 changed = self.policy.changed() => if changed.is_none() { return },
+                // The data plane ends before the control plane.
+                changed = self.open_ports.changed(), if has_ports => has_ports = changed.is_some(),
+                changed = self.health.changed(), if !has_seen => if changed.is_none() { return },
+                () = tokio::time::sleep(later.unwrap_or_default()), if later.is_some() => {}
             }
         }
     }
 
+    /// When to look again although nothing has changed.
+    fn later(&self, blocked: &Blocked) -> Option<Duration> {
+        let is_cooling = self.ledger.recorded().next_end().is_some();
+        let look = (is_cooling || blocked.is_waiting()).then_some(LOOK);
+        look.into_iter().chain(self.ledger.spared()).min()
+    }
+
     /// One comparison of what is with what should be. It is told nothing: it looks at everything.
-    fn step(&self) {
+    async fn step(&mut self, blocked: &mut Blocked) {
+        // In this order: whoever sees well has published what is seen.
+        let has_seen = self.health.get().observed.is_some();
+        let (observation, policy) = (self.observation.get(), self.policy.get());
+        let book = if has_seen {
+            self.book(&observation, &policy, blocked).await
+        } else {
+            ports::unchanged(self.ledger.recorded())
+        };
         let old = self.table.get();
-        let new = RouteTable::build(&self.observation.get(), &self.policy.get(), Some(&old));
+        // An equal book is the same book: nothing has to be looked at again.
+        let book = if **old.ports() == book {
+            old.ports().clone()
+        } else {
+            Arc::new(book)
+        };
+        tell_refused(&old, &book);
+        let new = RouteTable::build_with_ports(&observation, &policy, &book, Some(&old));
         let diff = new.diff(&old);
         for (detail, endpoints) in [
             ("added", &diff.added),
@@ -72,6 +124,26 @@ impl Reconcile {
         self.table.publish(new);
     }
 
+    /// Who gets which port, written down before anybody is told.
+    async fn book(&mut self, observation: &Observation, policy: &Policy, blocked: &mut Blocked) -> PortBook {
+        let now = self.clock.now();
+        let blocked = blocked.now(&self.open_ports.get(), now);
+        let mut tries = 0;
+        loop {
+            let recorded = self.ledger.recorded().clone();
+            let book = ports::wanted(observation, policy, &recorded, self.cooling, &blocked, now);
+            if book.leases == recorded {
+                return book;
+            }
+            tries += 1;
+            match self.ledger.record(&book.leases, now).await {
+                Outcome::Recorded => return book,
+                Outcome::Changed if tries < TRIES => {}
+                Outcome::Changed | Outcome::NotRecorded => return ports::usable(&book, self.ledger.recorded()),
+            }
+        }
+    }
+
     fn record(&self, detail: &str, endpoint: &Endpoint) {
         let mut event = AuditEvent::new(self.clock.now(), AuditKind::RouteChanged);
         event.task = Some(endpoint.key.task);
@@ -83,3 +155,21 @@ impl Reconcile {
         self.audit.record(event);
     }
 }
+
+/// A task that gets no port: said once, where its owner and the operator may look.
+fn tell_refused(old: &RouteTable, book: &PortBook) {
+    for (key, refusal) in &book.refused {
+        if old.ports().refused.get(key) != Some(refusal) {
+            tracing::warn!(
+                task = %key.task,
+                endpoint = key.name.as_deref().unwrap_or_default(),
+                code = refusal.code(),
+                "a TCP endpoint gets no port: {}",
+                refusal.title()
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

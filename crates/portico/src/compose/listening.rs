@@ -1,14 +1,19 @@
 //! From the configuration to addresses: which are listened on, which must never be dialled because they are ours, where records go.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::Context as _;
-use portico_proxy::{Limits, Settings, Shutdown, Timeouts};
+use portico_core::ports::PortRange;
+use portico_proxy::{Limits, Settings, Shutdown, StreamSettings, Timeouts};
 use tokio::net::TcpListener;
 
 use crate::{
-    config::{Config, Sink},
+    config::{Config, Sink, Streams},
     own_addresses,
+    policy::Own,
     telemetry::lines::Destination,
 };
 
@@ -39,6 +44,15 @@ pub(super) fn settings(config: &Config) -> Settings {
         grace: config.shutdown.grace,
         stream_grace: config.shutdown.stream_grace,
     };
+    settings.streams = config.streams.as_ref().map(|streams| StreamSettings {
+        listen: streams.listen.clone(),
+        admission: streams.admission,
+        allowed_sources: streams.allowed_sources.clone(),
+        proxy_protocol: streams.proxy_protocol,
+        connections: streams.connections,
+        connections_per_address: streams.connections_per_address,
+        ..StreamSettings::default()
+    });
     settings
 }
 
@@ -61,17 +75,37 @@ pub(super) fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
 }
 
 /// Our own listeners and the ClearML server, with every address of this machine where a listener takes them all.
-pub(super) async fn own(listeners: Vec<SocketAddr>, api_host: &str) -> Vec<SocketAddr> {
-    let mut own = own_addresses::expand(&listeners, &own_addresses::own_addresses());
-    if let Some((host, port)) = host_and_port(api_host) {
+pub(super) async fn own(listeners: Vec<SocketAddr>, config: &Config) -> Own {
+    let here = own_addresses::own_addresses();
+    let mut own = Own {
+        listeners: own_addresses::expand(&listeners, &here),
+        streams: config
+            .streams
+            .as_ref()
+            .map_or_else(Vec::new, |streams| streams_of(streams, &here)),
+    };
+    if let Some((host, port)) = host_and_port(&config.clearml.api_host) {
         let found = tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((host.as_str(), port))).await;
         if let Ok(Ok(addresses)) = found {
-            own.extend(addresses);
+            own.listeners.extend(addresses);
         } else {
             tracing::warn!(%host, "the ClearML server's name is not known here: tasks that claim its address are not recognized");
         }
     }
     own
+}
+
+/// The public ports of TCP endpoints: under the addresses of this machine that they are opened on, and under the public one.
+fn streams_of(streams: &Streams, here: &[IpAddr]) -> Vec<(IpAddr, PortRange)> {
+    let listeners: Vec<SocketAddr> = streams.listen.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
+    let mut addresses: Vec<IpAddr> = own_addresses::expand(&listeners, here)
+        .iter()
+        .map(SocketAddr::ip)
+        .collect();
+    addresses.extend(streams.external.parse::<IpAddr>().ok());
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses.into_iter().map(|address| (address, streams.range)).collect()
 }
 
 fn host_and_port(url: &str) -> Option<(String, u16)> {

@@ -10,9 +10,11 @@ use portico_core::{
     audit::{AuditEvent, AuditLog},
     routes::RouteTable,
 };
+use portico_proxy::record::Kind;
 
 use crate::{
     inside::Inside,
+    public_ports::PortCounts,
     telemetry::{access_log::AccessLog, lines::Lines, metrics::Readings},
 };
 
@@ -34,6 +36,15 @@ pub(super) fn of(inside: &Inside, lost: &Lost) -> Readings {
     Readings {
         is_ready: inside.readiness.awaited().is_empty(),
         open_exchanges: inside.exchanges.len(),
+        open_streams: streams(&inside.exchanges.by_kind()),
+        stream_refusals: inside
+            .counters
+            .stream_refusals()
+            .into_iter()
+            .map(|(why, count)| (why.code(), count))
+            .collect(),
+        ports: PortCounts::of(&table, &inside.open_ports.get()),
+        recording: (*inside.recording.get()).clone(),
         threads: inside.counters.threads(),
         routes: table.len(),
         refused_routes: refused(&table),
@@ -62,6 +73,11 @@ pub(super) fn of(inside: &Inside, lost: &Lost) -> Readings {
             ),
         ]),
     }
+}
+
+fn streams(open: &[(Kind, usize)]) -> usize {
+    let streams = open.iter().filter(|(kind, _)| *kind == Kind::Tcp);
+    streams.map(|(_, count)| count).sum()
 }
 
 fn refused(table: &RouteTable) -> BTreeMap<&'static str, usize> {

@@ -11,6 +11,7 @@ use portico_core::{
     access::Who,
     principal::UserId,
     site::{BadOrigin, Origin},
+    streams::Admission,
 };
 
 /// A kind of value.
@@ -279,15 +280,16 @@ words! {
     }
 }
 
-words! {
-    /// Who may connect to a TCP endpoint.
-    Admission, "open, networks or signed-in", {
-        /// Everybody who reaches the port.
-        Open = "open",
-        /// Addresses in `streams.allowed_sources`.
-        Networks = "networks",
-        /// Addresses from which somebody is logged in who may.
-        SignedIn = "signed-in" | "signed_in",
+impl Form for Admission {
+    const EXPECTED: &'static str = "write open, networks or signed-in";
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "open" => Ok(Self::Open),
+            "networks" => Ok(Self::Networks),
+            "signed-in" | "signed_in" => Ok(Self::SignedIn),
+            _ => Err(format!("{text:?} is not known here")),
+        }
     }
 }
 

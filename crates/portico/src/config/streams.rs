@@ -7,11 +7,11 @@ use std::{
 };
 
 use ipnet::IpNet;
-use portico_core::ports::PortRange;
+use portico_core::{ports::PortRange, streams::Admission};
 
 use super::{
     Config,
-    forms::{Admission, Form},
+    forms::Form,
     keys,
     reader::Reader,
     rules::{all_listeners, mistake, notice, overlap},

@@ -1,9 +1,13 @@
 //! How the gateway is, at one glance.
 
+mod streams;
+
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use portico_clearml::{FeatureSet, KeyState};
 use serde::Serialize;
+
+use streams::Streams;
 
 use crate::{diagnose::report::harmless, inside::Inside};
 
@@ -23,6 +27,8 @@ pub(super) struct Status {
     pub(super) refused_routes: BTreeMap<&'static str, usize>,
     pub(super) open_exchanges: usize,
     pub(super) connections: usize,
+    /// Absent if no TCP endpoints are served.
+    pub(super) streams: Option<Streams>,
     pub(super) publish: Published,
 }
 
@@ -88,6 +94,7 @@ impl Status {
             refused_routes,
             open_exchanges: inside.exchanges.len(),
             connections: inside.counters.threads().iter().map(|thread| thread.connections).sum(),
+            streams: Streams::of(inside),
             publish: Published {
                 pending: published.pending,
                 contested: published
@@ -108,6 +115,7 @@ impl Status {
             && self.clearml.own_key != "refused"
             && self.clearml.failing.is_none()
             && self.publish.contested.is_empty()
+            && self.streams.as_ref().is_none_or(Streams::is_good)
     }
 
     /// For people.
@@ -148,6 +156,9 @@ impl Status {
             "exchanges",
             format!("{} open, on {} connections", self.open_exchanges, self.connections),
         );
+        if let Some(streams) = &self.streams {
+            streams.lines(&mut line);
+        }
         let publish = &self.publish;
         line(
             "publishing",
@@ -284,6 +295,53 @@ mod tests {
         };
         assert!(status.is_good());
         insta::assert_snapshot!(status.text());
+    }
+
+    #[test]
+    fn tcp_endpoints_are_shown_with_what_goes_through_them() {
+        let stream = |port: u16| streams::Stream {
+            address: format!("gateway.example.com:{port}"),
+            task: "0123456789abcdef0123456789abcdef".into(),
+            upstream: Some("10.0.0.7:10022".into()),
+            leased_since: "2026-11-22T18:58:30Z".into(),
+            is_open: true,
+            ..streams::Stream::default()
+        };
+        let mut status = Status {
+            streams: Some(Streams {
+                host: "gateway.example.com".into(),
+                range: "9000-9030".into(),
+                admission: "open".into(),
+                ports: crate::public_ports::PortCounts {
+                    free: 8,
+                    leased: 21,
+                    cooling: 1,
+                    failed: 1,
+                },
+                failed: Vec::new(),
+                not_recorded: None,
+                endpoints: (9000..9021).map(stream).collect(),
+            }),
+            ..Status::default()
+        };
+        let alone = status.clone();
+        let streams = status.streams.as_mut().expect("streams");
+        streams.endpoints[0].traffic = crate::public_ports::Traffic {
+            connections: 2,
+            received: 1024,
+            sent: 5_000_000,
+            opened: 7,
+            last_activity: Some("2026-11-22T18:59:57Z".into()),
+        };
+        streams.endpoints[1].name = Some("a \u{1b}[31mdatabase".into());
+        streams.endpoints[1].is_open = false;
+        streams.endpoints[2].cooling_until = Some("2026-11-22T19:03:30Z".into());
+        streams.endpoints[3].upstream = None;
+        streams.failed = vec!["9030: Address already in use (os error 98)".into()];
+        streams.not_recorded = Some("since 2026-11-22T18:58:30Z: disk full".into());
+        insta::assert_snapshot!(status.text());
+        status.clearml.own_key = "accepted";
+        assert!(!status.is_good() && alone.is_good());
     }
 
     #[test]

@@ -19,6 +19,13 @@ pub enum Asked {
         /// Its slug; `None` for the unnamed one.
         slug: Option<String>,
     },
+    /// A public port: where a TCP endpoint is reached.
+    Port {
+        /// The host in front of it, without brackets.
+        host: String,
+        /// The port.
+        port: u16,
+    },
     /// A URL whose host is none of this gateway's.
     ForeignHost {
         /// That host.
@@ -40,7 +47,9 @@ pub enum Asked {
 
 /// Not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is neither a task's id (32 hexadecimal digits) nor a URL or path of an endpoint")]
+#[error(
+    "{0:?} is neither a task's id (32 hexadecimal digits) nor a URL or path of an endpoint, nor the host and port of a TCP endpoint"
+)]
 pub struct NotUnderstood(pub String);
 
 /// Longer questions are none.
@@ -64,6 +73,9 @@ pub fn read(text: &str, site: &Site) -> Result<Asked, NotUnderstood> {
         let (path, query) = text.split_once('?').unwrap_or((text, ""));
         return Ok(on_this_host(path, query, site));
     }
+    if let Some((host, port)) = host_and_port(text) {
+        return Ok(Asked::Port { host, port });
+    }
     let uri: Uri = text.parse().map_err(|_| no())?;
     let (Some(_), Some(authority)) = (uri.scheme(), uri.authority()) else {
         return Err(no());
@@ -82,6 +94,21 @@ pub fn read(text: &str, site: &Site) -> Result<Asked, NotUnderstood> {
         });
     }
     Ok(on_this_host(path, uri.query().unwrap_or_default(), site))
+}
+
+/// `host:port` as it stands in ClearML, `tcp://host:port`, or `host port` as it stands behind `nc`.
+fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let bare = ["tcp://", "ssh://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    let bare = bare.unwrap_or(text).trim_end_matches('/');
+    let (host, port) = bare.rsplit_once([':', ' '])?;
+    let host = host.trim_end_matches(':').trim();
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = inner.is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok())
+        || (!host.is_empty()
+            && host
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)));
+    is_host.then_some((inner.unwrap_or(host).to_ascii_lowercase(), port.parse().ok()?))
 }
 
 fn endpoint(path: &str) -> Option<Asked> {
@@ -186,6 +213,34 @@ mod tests {
             asked(&format!("https://console.example.com/_gateway/open?task={ID}")),
             of(None)
         );
+    }
+
+    #[test]
+    fn public_ports_are_understood_as_people_copy_them() {
+        let port = |host: &str, port| Asked::Port {
+            host: host.to_owned(),
+            port,
+        };
+        for text in [
+            "Gateway.example.com:9005",
+            "tcp://gateway.example.com:9005",
+            "tcp://gateway.example.com:9005/",
+            " gateway.example.com 9005 ",
+        ] {
+            assert_eq!(asked(text), port("gateway.example.com", 9005), "{text}");
+        }
+        assert_eq!(asked("[2001:db8::1]:9005"), port("2001:db8::1", 9005));
+        assert_eq!(asked("192.0.2.10:9005"), port("192.0.2.10", 9005));
+        for text in [
+            "gateway:70000",
+            ":9005",
+            "a b:9005",
+            "[x]:9005",
+            "2001:db8::1:9005",
+            "gateway:",
+        ] {
+            assert!(read(text, &site()).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -6,11 +6,11 @@ use http::{HeaderMap, HeaderValue, header};
 use portico_clearml::KeyState;
 use portico_core::{
     access::Sight,
-    endpoint::{Slug, TaskId},
+    endpoint::{Protocol, Slug, TaskId},
     explain::Explanation,
     principal::{CompanyId, Principal, User, UserId},
     refusal::Refusal,
-    routes::Resolved,
+    routes::{Resolved, Route},
     secret::Secret,
     site::Site,
 };
@@ -20,10 +20,10 @@ use super::{
     asked::{Asked, NotUnderstood, read},
     report::{EndpointReport, Report},
     sockets::listening_on,
-    tell::{stand_in, tell},
+    tell::{nobodys_port, stand_in, tell, tell_stream},
     world::{Findings, Port, Visitor, World},
 };
-use crate::{inside::Inside, own_addresses::own_addresses};
+use crate::{inside::Inside, own_addresses::own_addresses, public_ports::OpenStreams};
 
 /// How long a port is given to accept a connection.
 const PROBE: Duration = Duration::from_secs(3);
@@ -47,8 +47,17 @@ pub async fn explain(inside: &Inside, question: &Question) -> Result<Report, Not
     let world = world(inside);
     let asked = read(&question.asked, &world.site)?;
     let wanted = match asked {
-        Asked::Task(task) => slugs(&world, task).into_iter().map(|slug| (task, slug)).collect(),
-        Asked::Endpoint { task, slug } => vec![(task, slug)],
+        Asked::Task(task) => of_task(&world, task),
+        Asked::Endpoint { task, slug } => vec![Wanted::Path(task, slug)],
+        Asked::Port { host, port } => match at_port(&world, &host, port) {
+            Some(route) => vec![Wanted::Stream(route)],
+            None => {
+                return Ok(Report {
+                    asked: question.asked.trim().to_owned(),
+                    endpoints: vec![EndpointReport::of(None, nobodys_port(&world, &host, port))],
+                });
+            }
+        },
         elsewhere => {
             let told = not_an_endpoint(&elsewhere, &world.site);
             return Ok(Report {
@@ -58,10 +67,12 @@ pub async fn explain(inside: &Inside, question: &Question) -> Result<Report, Not
         }
     };
     let visitor = visitor(inside, question).await;
+    let connections = OpenStreams::of(&inside.exchanges);
     // Together: each port is given its time to answer.
-    let reports = wanted
-        .iter()
-        .map(|(task, slug)| endpoint(inside, &world, &visitor, *task, slug.as_deref()));
+    let reports = wanted.iter().map(async |wanted| match wanted {
+        Wanted::Path(task, slug) => endpoint(inside, &world, &visitor, *task, slug.as_deref()).await,
+        Wanted::Stream(route) => stream(inside, &world, &visitor, route, &connections).await,
+    });
     let endpoints = futures_util::future::join_all(reports).await;
     Ok(Report {
         asked: question.asked.trim().to_owned(),
@@ -79,25 +90,72 @@ fn world(inside: &Inside) -> World {
         table: inside.table.get(),
         health: (*inside.health.get()).clone(),
         own_key_refused,
+        open_ports: inside.open_ports.get(),
+        recording: inside.recording.get(),
         contested: inside.published.get().contested.clone(),
         now: inside.clock.now(),
     }
 }
 
+/// One thing to be explained.
+enum Wanted {
+    /// What a path leads to.
+    Path(TaskId, Option<String>),
+    /// A TCP endpoint.
+    Stream(Route),
+}
+
 /// The endpoints of a task; the unnamed one stands for a task without any.
-fn slugs(world: &World, task: TaskId) -> Vec<Option<String>> {
-    let routes = world.table.task(task).map(|task| &task.routes);
-    let mut slugs: Vec<Option<String>> = routes
-        .into_iter()
-        .flatten()
+fn of_task(world: &World, task: TaskId) -> Vec<Wanted> {
+    let routes = || world.table.task(task).map(|task| &task.routes).into_iter().flatten();
+    let of = |protocol| routes().filter(move |route| route.key.protocol == protocol);
+    let mut slugs: Vec<Option<String>> = of(Protocol::Http)
         .map(|route| route.slug.as_ref().map(ToString::to_string))
         .collect();
     slugs.sort();
     slugs.dedup();
-    if slugs.is_empty() {
-        slugs.push(None);
+    let mut wanted: Vec<Wanted> = slugs.into_iter().map(|slug| Wanted::Path(task, slug)).collect();
+    wanted.extend(of(Protocol::Tcp).map(|route| Wanted::Stream(route.clone())));
+    if wanted.is_empty() {
+        wanted.push(Wanted::Path(task, None));
     }
-    slugs
+    wanted
+}
+
+/// The TCP endpoint that has this public port.
+fn at_port(world: &World, host: &str, port: u16) -> Option<Route> {
+    let streams = world.table.policy().streams.as_ref()?;
+    let holder = world
+        .table
+        .ports()
+        .leases
+        .holder(port)
+        .filter(|_| streams.is_own(host))?;
+    world.table.route(holder).cloned()
+}
+
+async fn stream(
+    inside: &Inside,
+    world: &World,
+    visitor: &Visitor,
+    route: &Route,
+    connections: &OpenStreams,
+) -> EndpointReport {
+    let mut findings = Findings {
+        visitor: visitor.clone(),
+        sight: Sight::Unasked,
+        port: None,
+        traffic: None,
+    };
+    let mut address = None;
+    if let Ok(endpoint) = &route.outcome {
+        findings.sight = sight(inside, visitor, &Resolved::Endpoint(endpoint), route.key.task).await;
+        findings.port = Some(port(inside, endpoint).await);
+        findings.traffic = Some(connections.traffic(endpoint.id, &inside.upstreams));
+        let streams = world.table.policy().streams.as_ref();
+        address = streams.zip(endpoint.port).map(|(streams, port)| streams.address(port));
+    }
+    EndpointReport::of(address, tell_stream(world, route, &findings))
 }
 
 async fn endpoint(
@@ -117,6 +175,7 @@ async fn endpoint(
         visitor: visitor.clone(),
         sight,
         port,
+        traffic: None,
     };
     let told = tell(world, &resolved, &findings);
     let slug = slug.and_then(Slug::parse);
@@ -232,7 +291,7 @@ fn not_an_endpoint(asked: &Asked, site: &Site) -> Explanation {
                 site.router
             );
         }
-        Asked::Task(_) | Asked::Endpoint { .. } => {}
+        Asked::Task(_) | Asked::Endpoint { .. } | Asked::Port { .. } => {}
     }
     told
 }

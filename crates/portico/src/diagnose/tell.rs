@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use portico_auth::session::SessionFault;
 use portico_core::{
     access::Sight,
-    endpoint::{Endpoint, Prefix},
+    endpoint::{Endpoint, Prefix, Protocol},
     explain::Explanation,
     principal::{CompanyId, Method, Principal, User, UserId},
     refusal::Refusal,
@@ -15,6 +15,10 @@ use portico_core::{
 use portico_proxy::Probe;
 
 use super::world::{Findings, Port, Visitor, World};
+
+mod stream;
+
+pub use stream::{nobodys_port, tell_stream};
 
 /// Explains what `findings.visitor` gets at `resolved`.
 pub fn tell(world: &World, resolved: &Resolved<'_>, findings: &Findings) -> Explanation {
@@ -228,6 +232,7 @@ fn application(told: &mut Explanation, endpoint: &Endpoint, port: &Port) {
     match port.probe {
         Probe::Listening => {
             let prefix = match port.status.map(|status| status.prefix) {
+                _ if endpoint.key.protocol == Protocol::Tcp => "",
                 Some(Prefix::Cut) => "; its prefix is cut",
                 Some(Prefix::Keep) => "; its prefix is kept",
                 Some(Prefix::Auto) | None => "; whether its prefix is cut is decided at the first request",
@@ -245,7 +250,8 @@ fn application(told: &mut Explanation, endpoint: &Endpoint, port: &Port) {
                 let remedy =
                     format!("Start it so that it listens on 0.0.0.0:{number} (often --ip 0.0.0.0 or --host 0.0.0.0).");
                 say(told, found, &remedy);
-            } else if !port.status.is_some_and(|status| status.has_accepted) {
+            } else if endpoint.key.protocol == Protocol::Http && !port.status.is_some_and(|status| status.has_accepted)
+            {
                 told.answer.push_str(
                     " It has not accepted a connection yet; visitors of a young task are told that it is starting.",
                 );

@@ -8,12 +8,15 @@ use portico_core::{
     access::Sight,
     clock::Timestamp,
     observe::SourceHealth,
+    ports::OpenPorts,
     principal::{Principal, User, UserId},
     refusal::Refusal,
     routes::RouteTable,
     site::Site,
 };
 use portico_proxy::{Probe, UpstreamStatus};
+
+use crate::{public_ports::Traffic, reconcile::Recording};
 
 /// What the gateway knows now.
 #[derive(Clone, Debug)]
@@ -26,6 +29,10 @@ pub struct World {
     pub health: SourceHealth,
     /// The server's words, if it rejects the gateway's own key.
     pub own_key_refused: Option<String>,
+    /// What the data plane made of the public ports.
+    pub open_ports: Arc<OpenPorts>,
+    /// How the recording of their leases goes.
+    pub recording: Arc<Recording>,
     /// Values in tasks that somebody else keeps overwriting.
     pub contested: Vec<Contested>,
     /// The time.
@@ -74,4 +81,6 @@ pub struct Findings {
     pub sight: Sight,
     /// What is behind it; `None` if it was not tried.
     pub port: Option<Port>,
+    /// What goes through it, if it is a TCP endpoint.
+    pub traffic: Option<Traffic>,
 }

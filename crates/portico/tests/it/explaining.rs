@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::world::{Plan, World, runtime, until};
 
-async fn asked(world: &World, request: Request) -> Reply {
+pub(crate) async fn asked(world: &World, request: Request) -> Reply {
     let socket = world.socket();
     let answer = tokio::task::spawn_blocking(move || ask(&socket, &request))
         .await
@@ -19,7 +19,7 @@ async fn asked(world: &World, request: Request) -> Reply {
 }
 
 /// Code (empty: the way is open) and text.
-async fn explained(world: &World, about: &str, user: Option<&str>) -> (String, String) {
+pub(crate) async fn explained(world: &World, about: &str, user: Option<&str>) -> (String, String) {
     told(world, about, user, None).await
 }
 

@@ -98,11 +98,12 @@ async fn no_request_fails_while_routes_come_and_go() {
     let address = |at: u16| std::net::SocketAddr::from(([127, 0, 0, 9], 1000 + at));
     let mut others = Vec::new();
     for at in 0..300 {
-        others.push(world.asks_for("bob", "another", address(at)));
+        let other = world.asks_for("bob", "another", address(at));
         if at % 50 == 0 {
             socket.says("during").await;
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            world.sees(&other).await;
         }
+        others.push(other);
     }
     let last = portico_core::endpoint::TaskId::parse(others.last().unwrap()).unwrap();
     within(Duration::from_secs(30), "all routes are there", async || {
@@ -112,7 +113,7 @@ async fn no_request_fails_while_routes_come_and_go() {
     for (at, other) in others.iter().enumerate() {
         world.emulator.set_status(other, "stopped");
         if at % 50 == 0 {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            world.is_refused(other, "ended").await;
         }
     }
     let count = done.load(Ordering::Relaxed);

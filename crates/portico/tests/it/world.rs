@@ -5,6 +5,7 @@ mod browser;
 mod place;
 mod plan;
 mod socket;
+mod streams;
 mod tasks;
 mod time;
 mod visitor;
@@ -24,6 +25,7 @@ pub(crate) use application::Application;
 pub(crate) use place::{CONSOLE, GATEWAY, Place, connect};
 pub(crate) use plan::Plan;
 pub(crate) use socket::Socket;
+pub(crate) use streams::{Line, STREAMS, Wire, tcp_runtime, who_answers};
 pub(crate) use tasks::runtime;
 pub(crate) use time::MovableClock;
 pub(crate) use visitor::{Answer, Events, Visitor};
@@ -33,6 +35,8 @@ pub(crate) struct World {
     pub(crate) emulator: Emulator,
     pub(crate) clock: Arc<MovableClock>,
     pub(crate) applications: Vec<Application>,
+    /// Applications that speak TCP.
+    pub(crate) lines: Vec<Line>,
     /// Addresses that may be dialled and at which nothing listens.
     pub(crate) closed: Vec<SocketAddr>,
     pub(crate) plan: Plan,
@@ -72,6 +76,10 @@ impl World {
         for at in 0..plan.applications {
             applications.push(Application::start(at).await);
         }
+        let mut lines = Vec::new();
+        for at in 0..plan.lines {
+            lines.push(Line::start(at).await);
+        }
         let closed: Vec<_> = (0..5).map(|at| SocketAddr::from(([127, 0, 0, 9], 9 + at))).collect();
         let resident = emulator.create_task(NewTask::asking("bob", "runs already", closed[4]));
         Self {
@@ -79,6 +87,7 @@ impl World {
             resident,
             clock: Arc::default(),
             applications,
+            lines,
             closed,
             plan,
             place: Arc::default(),
@@ -111,6 +120,7 @@ impl World {
         let options = Options {
             clock: self.clock.clone(),
             exempt: (self.applications.iter().map(|application| application.address))
+                .chain(self.lines.iter().map(|line| line.address))
                 .chain(self.closed.iter().copied())
                 .collect(),
             log: None,

@@ -20,14 +20,14 @@ use portico_proxy::UpstreamStatus;
 
 use super::*;
 
-const ID: &str = "0123456789abcdef0123456789abcdef";
-const OTHER: &str = "fedcba9876543210fedcba9876543210";
+pub(super) const ID: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const OTHER: &str = "fedcba9876543210fedcba9876543210";
 
-fn id(text: &str) -> TaskId {
+pub(super) fn id(text: &str) -> TaskId {
     TaskId::parse(text).expect("an id")
 }
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_secs(1_795_374_000 + seconds)
 }
 
@@ -47,7 +47,7 @@ fn request(name: Option<&str>, claimed: &str) -> Request {
 }
 
 /// A running task of alice's, at its worker's address.
-fn task() -> ObservedTask {
+pub(super) fn task() -> ObservedTask {
     ObservedTask {
         id: id(ID),
         name: "notebook".into(),
@@ -64,7 +64,7 @@ fn task() -> ObservedTask {
     }
 }
 
-fn world_of(tasks: Vec<ObservedTask>, who: Who) -> World {
+pub(super) fn world_of(tasks: Vec<ObservedTask>, who: Who) -> World {
     let policy = Policy {
         queues: vec!["gpu".into()],
         dial: DialRules::default(),
@@ -85,6 +85,8 @@ fn world_of(tasks: Vec<ObservedTask>, who: Who) -> World {
             failing: None,
         },
         own_key_refused: None,
+        open_ports: Arc::default(),
+        recording: Arc::default(),
         contested: Vec::new(),
         now: at(0),
     }
@@ -109,14 +111,14 @@ fn away(world: World) -> World {
     }
 }
 
-fn user(name: &str) -> Visitor {
+pub(super) fn user(name: &str) -> Visitor {
     let Principal::User(user) = stand_in(&UserId::new(name), &CompanyId::new("company")) else {
         panic!("a user")
     };
     Visitor::Named(user)
 }
 
-fn open_port(probe: Probe, listening_here: Option<&[&str]>) -> Port {
+pub(super) fn open_port(probe: Probe, listening_here: Option<&[&str]>) -> Port {
     let parse = |ips: &[&str]| ips.iter().map(|ip| ip.parse().expect("an address")).collect();
     Port {
         probe,
@@ -130,6 +132,7 @@ fn findings(visitor: Visitor, sight: Sight) -> Findings {
         visitor,
         sight,
         port: Some(open_port(Probe::Listening, None)),
+        traffic: None,
     }
 }
 

@@ -17,7 +17,7 @@ fn full() -> ExchangeRecord {
     ExchangeRecord {
         time: Timestamp::from_millis(1_795_374_000_123),
         request_id: RequestId::new(0xabc),
-        method: Method::POST,
+        method: Some(Method::POST),
         path: "/service/0123456789abcdef0123456789abcdef__ui/api\\n".into(),
         kind: Kind::Http,
         endpoint: Some(RecordedEndpoint {

@@ -72,6 +72,7 @@ fn each_event_is_documented() {
         K::AccessRefused,
         K::SessionRevoked,
         K::RouteChanged,
+        K::StreamOpened,
         K::ExchangeCut,
     ] {
         let word = serde_json::to_string(&kind).expect("a word").replace('"', "`");
@@ -79,7 +80,7 @@ fn each_event_is_documented() {
     }
     assert_eq!(
         page.split("## Events").nth(1).expect("events").matches("\n| `").count(),
-        8
+        9
     );
 }
 

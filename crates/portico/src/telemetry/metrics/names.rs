@@ -53,7 +53,7 @@ macro_rules! metrics {
 }
 
 metrics! {
-    EXCHANGES = "portico_exchanges" Counter ["kind", "status"] "Exchanges that are over, by kind (http, events, websocket, page) and class of status (2xx, …, none: the visitor left before the answer).";
+    EXCHANGES = "portico_exchanges" Counter ["kind", "status"] "Exchanges that are over, by kind (http, events, websocket, tcp, page) and class of status (2xx, …, none: the visitor left before the answer, or it is no HTTP).";
     REFUSALS = "portico_refusals" Counter ["code"] "Answers of Portico in place of the application's, by code (see errors.md).";
     CUTS = "portico_cuts" Counter ["reason"] "Exchanges that were cut because they were no longer allowed, by reason.";
     DURATION = "portico_exchange_duration_seconds" Histogram ["kind"] "From the end of the request's headers to the end of the exchange.";
@@ -63,13 +63,19 @@ metrics! {
 
     BUILD = "portico_build" Gauge ["version"] "Always 1; the version is the label.";
     READY = "portico_ready" Gauge [] "1 if /readyz says so.";
-    OPEN = "portico_open_exchanges" Gauge ["kind"] "Exchanges that are open now: requests, and tunnels.";
+    OPEN = "portico_open_exchanges" Gauge ["kind"] "Exchanges that are open now: requests, tunnels (WebSocket), and streams (TCP).";
     CONNECTIONS = "portico_connections" Gauge ["thread"] "Visitors' connections that are open now, by data thread.";
     IDLE_UPSTREAM = "portico_idle_upstream_connections" Gauge [] "Idle connections to applications.";
     ACCEPTED = "portico_accepted_connections" Counter ["thread"] "Visitors' connections that were accepted, by data thread.";
     TURNED_AWAY = "portico_turned_away_connections" Counter [] "Visitors' connections that were closed at once, because there were too many from one address.";
     UNREADABLE = "portico_unreadable_connections" Counter [] "Visitors' connections that ended with something that is no HTTP request, or with half of one.";
     UPSTREAM = "portico_upstream_requests" Counter ["connection"] "Requests to applications, by where their connection came from: dialed, reused, or retried because a reused one had been closed.";
+    STREAMS = "portico_stream_connections" Gauge [] "TCP connections to public ports that are open now, those that wait for their application included.";
+    STREAMS_ACCEPTED = "portico_accepted_stream_connections" Counter [] "TCP connections to public ports that were accepted, those closed at once included.";
+    STREAM_REFUSALS = "portico_stream_refusals" Counter ["code"] "TCP connections that were closed in place of the application's answer, by code (see errors.md).";
+    PORTS = "portico_stream_ports" Gauge ["state"] "Public ports of TCP endpoints: free, leased, cooling (kept for an endpoint that went), failed (somebody else listens there).";
+    LEASES_RECORDED = "portico_leases_recorded" Gauge [] "0 while the leases of public ports cannot be written down: new TCP endpoints get no port then.";
+    LEASE_WRITES = "portico_lease_writes" Counter ["outcome"] "Writes of the leases of public ports, by outcome (ok, failed).";
     ROUTES = "portico_routes" Gauge [] "Endpoints that can be reached.";
     REFUSED_ROUTES = "portico_refused_routes" Gauge ["code"] "Endpoints that are asked for and cannot be reached, by refusal code.";
     SOURCE_AGE = "portico_source_age_seconds" Gauge [] "How old the last complete observation of ClearML is; absent before the first.";

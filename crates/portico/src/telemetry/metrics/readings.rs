@@ -12,14 +12,23 @@ use super::{
     names::{self, Metric},
     tally::counter,
 };
+use crate::{public_ports::PortCounts, reconcile::Recording};
 
 /// The gateway's state at one moment. What is not known is left out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Readings {
     /// Nothing is awaited.
     pub is_ready: bool,
-    /// Exchanges that are open, tunnels among them.
+    /// Exchanges that are open, tunnels and streams among them.
     pub open_exchanges: usize,
+    /// Streams that are open.
+    pub open_streams: usize,
+    /// Streams that were closed in place of an application's answer, by code.
+    pub stream_refusals: Vec<(&'static str, u64)>,
+    /// Public ports.
+    pub ports: PortCounts,
+    /// How the recording of leases goes.
+    pub recording: Recording,
     /// What the data threads count.
     pub threads: Vec<ThreadCounts>,
     /// Endpoints that can be reached.
@@ -57,9 +66,18 @@ fn threads(encoder: &mut DescriptorEncoder<'_>, now: &Readings) -> fmt::Result {
     gauge(
         &mut open,
         &[("kind", "request")],
-        number(now.open_exchanges.saturating_sub(tunnels)),
+        number(now.open_exchanges.saturating_sub(tunnels + now.open_streams)),
     )?;
     gauge(&mut open, &[("kind", "tunnel")], number(tunnels))?;
+    gauge(&mut open, &[("kind", "stream")], number(now.open_streams))?;
+    names::STREAMS
+        .start(encoder)?
+        .encode_gauge(&number(sum(|thread| thread.streams)))?;
+    counter(
+        &mut names::STREAMS_ACCEPTED.start(encoder)?,
+        &[],
+        count(|thread| thread.streams_accepted),
+    )?;
     let mut connections = names::CONNECTIONS.start(encoder)?;
     for (thread, counts) in now.threads.iter().enumerate() {
         gauge(
@@ -101,6 +119,25 @@ fn threads(encoder: &mut DescriptorEncoder<'_>, now: &Readings) -> fmt::Result {
     names::IDLE_UPSTREAM
         .start(encoder)?
         .encode_gauge(&number(sum(|thread| thread.idle_upstream)))
+}
+
+/// Public ports, and who holds them.
+fn ports(encoder: &mut DescriptorEncoder<'_>, now: &Readings) -> fmt::Result {
+    let mut refusals = names::STREAM_REFUSALS.start(encoder)?;
+    for (code, count) in &now.stream_refusals {
+        counter(&mut refusals, &[("code", code)], *count)?;
+    }
+    let mut ports = names::PORTS.start(encoder)?;
+    for (state, count) in now.ports.by_state() {
+        gauge(&mut ports, &[("state", state)], number(count))?;
+    }
+    let is_recorded = now.recording.failing.is_none();
+    names::LEASES_RECORDED
+        .start(encoder)?
+        .encode_gauge(&f64::from(u8::from(is_recorded)))?;
+    let mut writes = names::LEASE_WRITES.start(encoder)?;
+    counter(&mut writes, &[("outcome", "ok")], now.recording.writes)?;
+    counter(&mut writes, &[("outcome", "failed")], now.recording.failures)
 }
 
 /// Makes readings at each scrape.
@@ -147,6 +184,7 @@ impl Collector for Collected {
             gauge(&mut names::SOURCE_FAILING.start(encoder)?, &[("reason", reason)], 1.0)?;
         }
         threads(encoder, &now)?;
+        ports(encoder, &now)?;
         let mut refused = names::REFUSED_ROUTES.start(encoder)?;
         for (code, count) in &now.refused_routes {
             gauge(&mut refused, &[("code", code)], number(*count))?;

@@ -19,7 +19,7 @@ use prometheus_client::{
 
 use super::names;
 
-const KINDS: [Kind; 4] = [Kind::Http, Kind::Events, Kind::WebSocket, Kind::Page];
+const KINDS: [Kind; 5] = [Kind::Http, Kind::Events, Kind::WebSocket, Kind::Tcp, Kind::Page];
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 /// Seconds. Models think for minutes, notebooks hold tunnels for hours.
 const BOUNDS: [f64; 15] = [
@@ -90,7 +90,8 @@ impl Tally {
         if let Some(first_byte) = record.first_byte {
             shard.first_byte.observe(first_byte);
         }
-        if let Some(code) = record.refusal {
+        // Streams have words of their own, and some are refused before there is an exchange: the data plane counts them.
+        if let Some(code) = record.refusal.filter(|_| record.kind != Kind::Tcp) {
             self.refusals.count(code);
         }
         if let Some(reason) = record.cut {

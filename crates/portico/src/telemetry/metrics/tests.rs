@@ -10,12 +10,13 @@ use portico_proxy::{
 };
 
 use super::*;
+use crate::{public_ports::PortCounts, reconcile::Recording};
 
 fn record(kind: Kind, status: Option<u16>, millis: u64) -> ExchangeRecord {
     ExchangeRecord {
         time: Timestamp::from_secs(0),
         request_id: RequestId::new(0),
-        method: http::Method::GET,
+        method: Some(http::Method::GET),
         path: "/service/0123456789abcdef0123456789abcdef/secret-name".into(),
         kind,
         endpoint: None,
@@ -42,9 +43,25 @@ fn everything() -> Metrics {
             .map(|connections| ThreadCounts {
                 connections,
                 dialled: 5,
+                streams: 2,
+                streams_accepted: 7,
                 ..ThreadCounts::default()
             })
             .into(),
+        open_exchanges: 6,
+        open_streams: 4,
+        stream_refusals: vec![("limit", 3)],
+        ports: PortCounts {
+            free: 8,
+            leased: 1,
+            cooling: 1,
+            failed: 1,
+        },
+        recording: Recording {
+            failing: Some((Timestamp::from_secs(0), "disk full".into())),
+            writes: 5,
+            failures: 2,
+        },
         refused_routes: [("wrong_queue", 2)].into(),
         source_age: Some(Duration::from_millis(1500)),
         source_failing: Some(("timeout", Duration::from_secs(30))),
@@ -57,6 +74,10 @@ fn everything() -> Metrics {
     tally.count(&record(Kind::Http, Some(200), 3));
     tally.count(&record(Kind::Http, Some(404), 4));
     tally.count(&record(Kind::WebSocket, None, 7_200_000));
+    tally.count(&ExchangeRecord {
+        refusal: Some("limit"),
+        ..record(Kind::Tcp, None, 1)
+    });
     metrics
 }
 
@@ -87,7 +108,8 @@ fn the_reference_of_the_metrics_is_up_to_date() {
     }
     page.push_str(
         "\nWorth an alarm: `portico_source_failing_seconds > 60`, `portico_own_key_accepted == 0`, `portico_publish_contested > 0`,\n\
-         `increase(portico_lost_records_total[10m]) > 0`, and `portico_ready == 0` for more than a minute.\n",
+         `increase(portico_lost_records_total[10m]) > 0`, `portico_leases_recorded == 0`, `portico_stream_ports{state=\"free\"} == 0` where\n\
+         TCP endpoints are served, and `portico_ready == 0` for more than a minute.\n",
     );
     crate::reference::keep("metrics.md", &page);
 }
@@ -128,11 +150,21 @@ fn what_is_told_is_what_is_documented() {
 #[test]
 fn counts_of_all_threads_are_added() {
     let text = everything().text();
+    assert!(!text.contains("portico_refusals_total{code=\"limit\"}"), "{text}");
     for line in [
         "portico_exchanges_total{kind=\"http\",status=\"2xx\"} 1",
         "portico_exchanges_total{kind=\"http\",status=\"4xx\"} 1",
         "portico_exchanges_total{kind=\"websocket\",status=\"none\"} 1",
         "portico_refusals_total{code=\"not_found\"} 1",
+        "portico_exchanges_total{kind=\"tcp\",status=\"none\"} 1",
+        "portico_stream_refusals_total{code=\"limit\"} 3",
+        "portico_open_exchanges{kind=\"request\"} 2.0",
+        "portico_open_exchanges{kind=\"stream\"} 4.0",
+        "portico_stream_connections 4.0",
+        "portico_accepted_stream_connections_total 14",
+        "portico_stream_ports{state=\"cooling\"} 1.0",
+        "portico_leases_recorded 0.0",
+        "portico_lease_writes_total{outcome=\"failed\"} 2",
         "portico_cuts_total{reason=\"task_ended\"} 1",
         "portico_sent_bytes_total{kind=\"http\"} 200",
         "portico_exchange_duration_seconds_bucket{le=\"0.0025\",kind=\"http\"} 0",
@@ -140,7 +172,7 @@ fn counts_of_all_threads_are_added() {
         "portico_exchange_duration_seconds_bucket{le=\"3600.0\",kind=\"websocket\"} 0",
         "portico_exchange_duration_seconds_bucket{le=\"+Inf\",kind=\"websocket\"} 1",
         "portico_exchange_duration_seconds_sum{kind=\"http\"} 0.007",
-        "portico_first_byte_seconds_count 3",
+        "portico_first_byte_seconds_count 4",
         "portico_connections{thread=\"1\"} 4.0",
         "portico_upstream_requests_total{connection=\"dialed\"} 10",
         "portico_source_age_seconds 1.5",
