@@ -416,7 +416,7 @@ async fn an_endpoint_whose_port_somebody_else_has_moves() {
     running
         .until("there is no port", |now| now.port(2) == Err("no_port_free"))
         .await;
-    running.clock.advance(Duration::from_secs(31));
+    running.clock.advance(COOLING);
     running
         .until("the port is tried again", |now| now.port(2) == Ok(9000))
         .await;
