@@ -167,9 +167,10 @@ impl History {
         }
         self.state = State::Open;
         let (events, limit) = match difference.found {
-            Some(_) => (&mut self.overwritten, settings.overwritten_limit),
-            // The SDK writes the whole runtime back as it read it a moment ago: that is no contest, if it ends.
-            None => (&mut self.vanished, settings.vanished_limit),
+            Some(_) if !difference.place.is_shared() => (&mut self.overwritten, settings.overwritten_limit),
+            // The SDK writes the whole runtime back as it read it a moment ago: that is no contest, if it ends. Another gateway's
+            // address in the place of a task's own one is never written over.
+            _ => (&mut self.vanished, settings.vanished_limit),
         };
         events.push_back(now);
         while events.front().is_some_and(|first| now.since(*first) > settings.window) {

@@ -10,4 +10,5 @@ mod people;
 mod publisher;
 mod secrets;
 mod source;
+mod streams;
 mod stub;

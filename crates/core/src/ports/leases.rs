@@ -32,6 +32,9 @@ pub struct Upstream {
     /// The address that the task claims; `None`: the one under which its source knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed: Option<IpAddr>,
+    /// The address that it claimed in an earlier run: where it may be if its source does not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<IpAddr>,
     /// The port that it listens on.
     pub port: u16,
 }
@@ -114,8 +117,8 @@ impl Leases {
         cooling.chain(self.resting.values().copied()).min()
     }
 
-    /// Ports that nobody gets, and until when.
-    pub(super) fn resting(&self) -> &BTreeMap<u16, Timestamp> {
+    /// Ports without a lease that nobody gets, and until when.
+    pub fn resting(&self) -> &BTreeMap<u16, Timestamp> {
         &self.resting
     }
 

@@ -25,7 +25,7 @@ pub struct Target {
     /// The address beside which somebody wrote another port than the task's own: a gateway's, unless it is the task's own.
     published: Option<IpAddr>,
     /// Where the task may be found if its source does not know it.
-    guesses: [Option<IpAddr>; 2],
+    guesses: [Option<IpAddr>; 3],
 }
 
 /// Makes sense of what a task asks, given the lease of this very endpoint.
@@ -39,13 +39,14 @@ pub fn target(ask: &Ask, lease: Option<&Lease>, policy: &StreamPolicy) -> Result
     let mut target = Target {
         upstream: Upstream {
             claimed: ask.claimed,
+            earlier: None,
             port: ask.port,
         },
         hint: None,
         rests_on_hint: false,
         is_told: ask.claimed.is_some(),
         published: None,
-        guesses: [session.and_then(|session| session.address), None],
+        guesses: [session.and_then(|session| session.address), None, None],
     };
     if is_own {
         target.read_own_values(ask, lease, policy);
@@ -80,27 +81,28 @@ impl Target {
         let public = claims.port.filter(is_public);
         let remembered = lease.and_then(|lease| lease.upstream);
         self.is_told = false;
-        self.guesses[1] = address(&policy.host);
+        self.guesses[2] = address(&policy.host);
         self.hint = public.filter(|port| policy.range.contains(*port));
+        let earlier = remembered.and_then(|upstream| upstream.claimed.or(upstream.earlier));
         self.upstream = match (claims.noted_port, public, remembered) {
-            (Some(port), ..) => Upstream {
-                claimed: remembered.and_then(|upstream| upstream.claimed),
-                port,
-            },
+            (Some(port), _, Some(remembered)) => Upstream { port, ..remembered },
             (None, Some(_), Some(remembered)) => remembered,
             (None, Some(public), None) => {
                 self.rests_on_hint = true;
                 Upstream {
                     claimed: None,
+                    earlier: None,
                     port: claims.upstream_port.unwrap_or(public),
                 }
             }
             // A fresh port: what stands beside it is from an earlier run, maybe on another machine.
-            (None, None, _) => Upstream {
+            (_, None, _) | (Some(_), _, None) => Upstream {
                 claimed: None,
-                port: ask.port,
+                earlier,
+                port: claims.noted_port.unwrap_or(ask.port),
             },
         };
+        self.guesses[1] = self.upstream.earlier;
     }
 
     /// The address to dial.

@@ -39,6 +39,7 @@ fn wish(number: u64) -> Wish {
         fixed: None,
         upstream: Upstream {
             claimed: None,
+            earlier: None,
             port: 22,
         },
     }
@@ -256,6 +257,7 @@ fn where_an_endpoint_leads_to_is_remembered() {
     let held = give(&[wish(1)], &none(), 0);
     let moved = Upstream {
         claimed: Some([10, 0, 0, 1].into()),
+        earlier: None,
         port: 10023,
     };
     let later = give(

@@ -145,13 +145,18 @@ impl Stream<'_> {
         if self.is_public() != Some(true) {
             return self.cleared();
         }
-        let told = self
-            .port_at(key::UPSTREAM_PORT)
-            .map(|port| Upstream { claimed: None, port });
+        let told = self.port_at(key::UPSTREAM_PORT).map(|port| Upstream {
+            claimed: None,
+            earlier: None,
+            port,
+        });
         let Some(upstream) = self.lease.and_then(|lease| lease.upstream).or(told) else {
             return vec![(self.place(key::TCP_ADDRESS), None)];
         };
-        let address = upstream.claimed.map(|address| address.to_string().into());
+        let address = upstream
+            .claimed
+            .or(upstream.earlier)
+            .map(|address| address.to_string().into());
         vec![
             (self.place(key::TCP_ADDRESS), address),
             (self.place(key::TCP_PORT), Some(upstream.port.to_string().into())),
