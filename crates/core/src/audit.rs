@@ -38,6 +38,8 @@ pub enum AuditKind {
     SessionRevoked,
     /// An endpoint came, went or moved.
     RouteChanged,
+    /// A stream was connected to its application.
+    StreamOpened,
     /// An open exchange was cut because it was no longer allowed.
     ExchangeCut,
 }

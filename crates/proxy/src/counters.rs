@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::stream::StreamRefusal;
+
 /// The numbers of all threads.
 #[derive(Debug)]
 pub struct Counters(Box<[Counts]>);
@@ -18,6 +20,19 @@ pub(crate) struct Counts {
     pub(crate) dialled: AtomicU64,
     pub(crate) reused: AtomicU64,
     pub(crate) retried: AtomicU64,
+    pub(crate) streams: AtomicUsize,
+    pub(crate) streams_accepted: AtomicU64,
+    pub(crate) stream_received: AtomicU64,
+    pub(crate) stream_sent: AtomicU64,
+    streams_refused: [AtomicU64; StreamRefusal::ALL.len()],
+}
+
+impl Counts {
+    pub(crate) fn refuses(&self, why: StreamRefusal) {
+        if let Some(count) = self.streams_refused.get(why.place()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// One thread's numbers at one moment.
@@ -41,6 +56,14 @@ pub struct ThreadCounts {
     pub reused: u64,
     /// Requests sent once more, because the connection that they found had been closed.
     pub retried: u64,
+    /// Streams that are open, with those that wait for their application.
+    pub streams: usize,
+    /// Streams accepted, with those refused afterwards.
+    pub streams_accepted: u64,
+    /// Bytes from visitors that streams have passed on, as of the last second.
+    pub stream_received: u64,
+    /// Bytes to visitors that streams have passed on, as of the last second.
+    pub stream_sent: u64,
 }
 
 impl Counters {
@@ -64,7 +87,21 @@ impl Counters {
             dialled: counts.dialled.load(Ordering::Relaxed),
             reused: counts.reused.load(Ordering::Relaxed),
             retried: counts.retried.load(Ordering::Relaxed),
+            streams: counts.streams.load(Ordering::Relaxed),
+            streams_accepted: counts.streams_accepted.load(Ordering::Relaxed),
+            stream_received: counts.stream_received.load(Ordering::Relaxed),
+            stream_sent: counts.stream_sent.load(Ordering::Relaxed),
         };
         self.0.iter().map(now).collect()
+    }
+
+    /// How many streams were closed in place of an application's answer, by reason.
+    pub fn stream_refusals(&self) -> Vec<(StreamRefusal, u64)> {
+        let of = |counts: &Counts, why: StreamRefusal| {
+            let count = counts.streams_refused.get(why.place());
+            count.map_or(0, |count| count.load(Ordering::Relaxed))
+        };
+        let sum = |why| (why, self.0.iter().map(|counts| of(counts, why)).sum());
+        StreamRefusal::ALL.into_iter().map(sum).collect()
     }
 }

@@ -9,18 +9,19 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use portico_core::{clock::Timestamp, endpoint::Endpoint, principal::Principal};
 
 pub(crate) use cut::Cut;
 pub use cut::CutReason;
+pub(crate) use reconcile::of_key;
 
 use crate::record::{Kind, RequestId};
 
 /// The kinds that are entered; pages are not.
-const KINDS: [Kind; 3] = [Kind::Http, Kind::Events, Kind::WebSocket];
+const KINDS: [Kind; 4] = [Kind::Http, Kind::Events, Kind::WebSocket, Kind::Tcp];
 
 /// One open exchange.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub struct Exchange {
     pub started: Timestamp,
     /// From where.
     pub client: IpAddr,
-    /// Bytes of bodies, or of a tunnel.
+    /// Bytes of bodies, of a tunnel or a stream.
     pub bytes: Bytes,
     pub(crate) began: Instant,
     pub(crate) cut: Cut,
@@ -48,6 +49,10 @@ pub struct Exchange {
 pub struct Bytes {
     received: AtomicU64,
     sent: AtomicU64,
+    /// What had been passed on when somebody looked last, and when that was another number than before: milliseconds since the
+    /// exchange began.
+    noticed: [AtomicU64; 2],
+    active: AtomicU64,
 }
 
 impl Bytes {
@@ -67,6 +72,22 @@ impl Bytes {
 
     pub(crate) fn send(&self, count: usize) {
         self.sent.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// What was passed on since the last look, received and sent. Looking costs less than noting the time of each byte.
+    fn notice(&self, now: Duration) -> Option<[u64; 2]> {
+        let totals = [self.received(), self.sent()];
+        let [received, sent] = &self.noticed;
+        let before = [
+            received.swap(totals[0], Ordering::Relaxed),
+            sent.swap(totals[1], Ordering::Relaxed),
+        ];
+        if totals == before {
+            return None;
+        }
+        self.active
+            .store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        Some([totals[0].saturating_sub(before[0]), totals[1].saturating_sub(before[1])])
     }
 }
 
@@ -98,9 +119,20 @@ impl Exchange {
         KINDS.get(at).copied().unwrap_or_default()
     }
 
-    /// True for a WebSocket.
+    /// True for what lives until somebody ends it: a WebSocket, a stream.
     pub fn is_tunnel(&self) -> bool {
-        self.kind() == Kind::WebSocket
+        matches!(self.kind(), Kind::WebSocket | Kind::Tcp)
+    }
+
+    /// How long nothing has been passed on; as exact as the data thread's look, once a second.
+    pub fn idle(&self) -> Duration {
+        let active = Duration::from_millis(self.bytes.active.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(active)
+    }
+
+    /// What was passed on since the last look, received and sent, if anything.
+    pub(crate) fn notice(&self) -> Option<[u64; 2]> {
+        self.bytes.notice(self.began.elapsed())
     }
 
     pub(crate) fn becomes(&self, kind: Kind) {
@@ -109,7 +141,7 @@ impl Exchange {
     }
 
     /// Ends it, as soon as its data thread looks: a request without an answer yet gets a refusal, an answer under way is
-    /// aborted, a WebSocket gets a close frame.
+    /// aborted, a WebSocket gets a close frame, a stream is reset.
     pub fn cut(&self, reason: CutReason) {
         self.cut.cut(reason);
     }
@@ -120,6 +152,7 @@ impl Exchange {
 #[derive(Debug)]
 pub struct Exchanges {
     shards: Box<[Shard]>,
+    rounds: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -161,7 +194,13 @@ impl Exchanges {
     pub(crate) fn new(threads: usize) -> Self {
         Self {
             shards: (0..threads.max(1)).map(|_| Shard::default()).collect(),
+            rounds: AtomicU64::new(0),
         }
+    }
+
+    /// How often all that were open have been decided again.
+    pub fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
     }
 
     /// All that are open now, in no order.

@@ -86,6 +86,19 @@ fn socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// One socket that listens on an address and shares it with nobody. `is_only_v6`: an IPv6 address leaves IPv4 to another socket.
+pub(crate) fn exclusive(address: SocketAddr, is_only_v6: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(is_only_v6)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
 fn explain(address: SocketAddr, error: io::Error) -> BindError {
     match error.kind() {
         io::ErrorKind::AddrInUse => BindError::Taken { address },

@@ -27,9 +27,10 @@ pub struct ExchangeRecord {
     pub time: Timestamp,
     /// Its id, which the visitor and the application were told.
     pub request_id: RequestId,
-    /// The request's method.
-    pub method: Method,
-    /// The request's path without its query; at most 512 characters, control characters escaped.
+    /// The request's method; a stream has none.
+    pub method: Option<Method>,
+    /// The request's path without its query; at most 512 characters, control characters escaped. Of a stream the public port:
+    /// `:30001`.
     pub path: String,
     /// What kind of exchange it was.
     pub kind: Kind,
@@ -82,6 +83,8 @@ pub enum Kind {
     Events,
     /// A WebSocket.
     WebSocket,
+    /// A stream: a TCP connection to an endpoint with a port of its own.
+    Tcp,
     /// A page of Portico itself.
     Page,
 }
@@ -93,6 +96,7 @@ impl Kind {
             Self::Http => "http",
             Self::Events => "events",
             Self::WebSocket => "websocket",
+            Self::Tcp => "tcp",
             Self::Page => "page",
         }
     }

@@ -6,6 +6,10 @@ use std::{
     thread,
 };
 
+use portico_core::{
+    live::{Live, Publish, live},
+    ports::OpenPorts,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +19,7 @@ use crate::{
     exchanges::Exchanges,
     listen::{self, BindError},
     settings::Settings,
+    stream::{Spread, hold_ports},
     thread::{Shared, run},
     upstream::Upstreams,
 };
@@ -29,6 +34,7 @@ pub fn bind(settings: &Settings) -> Result<Bound, BindError> {
         exchanges: Arc::new(Exchanges::new(threads)),
         upstreams: Arc::default(),
         counters: Arc::new(Counters::new(threads)),
+        ports: live(OpenPorts::default()).0,
     })
 }
 
@@ -40,6 +46,7 @@ pub struct Bound {
     exchanges: Arc<Exchanges>,
     upstreams: Arc<Upstreams>,
     counters: Arc<Counters>,
+    ports: Publish<OpenPorts>,
 }
 
 /// Why a data plane ended without being told to.
@@ -53,6 +60,12 @@ pub enum ServeError {
         /// What the system says.
         #[source]
         error: std::io::Error,
+    },
+    /// The thread that holds the ports of streams failed or panicked.
+    #[error("the thread that holds the ports of streams ended: {reason}")]
+    PortsEnded {
+        /// What it said.
+        reason: String,
     },
     /// It failed or panicked; the log has the reason.
     #[error("data thread {number} ended: {reason}")]
@@ -86,6 +99,11 @@ impl Bound {
         self.counters.clone()
     }
 
+    /// Which ports of streams stand open, and which could not be opened.
+    pub fn open_ports(&self) -> Live<OpenPorts> {
+        self.ports.follow()
+    }
+
     /// Accepts and serves until `shutdown`, then drains. To be run on the control runtime, where it decides open exchanges again.
     /// If the future is dropped, the threads stop at once, without draining.
     ///
@@ -102,22 +120,24 @@ impl Bound {
         ));
         let dropped = CancellationToken::new();
         let _stops_all = dropped.clone().drop_guard();
-        let (ends, mut ended) = mpsc::channel(count);
-        for (number, listeners) in self.sockets.into_iter().enumerate() {
-            let end = End {
-                number,
-                result: None,
-                ends: ends.clone(),
-            };
+        let (ends, mut ended) = mpsc::channel(count + 1);
+        let (spread, arrivals) = Spread::new(count, &shared.counters);
+        for (number, (listeners, arrivals)) in self.sockets.into_iter().zip(arrivals).enumerate() {
             let (shared, shutdown, dropped) = (shared.clone(), shutdown.clone(), dropped.clone());
-            thread::Builder::new()
-                .name(format!("data-{number}"))
-                .spawn(move || {
-                    let mut end = end;
-                    end.result =
-                        Some(run(number, shared, listeners, &shutdown, &dropped).map_err(|error| error.to_string()));
-                })
-                .map_err(|error| ServeError::NoThread { number, error })?;
+            start(Some(number), &ends, move || {
+                run(number, shared, listeners, arrivals, &shutdown, &dropped)
+            })?;
+        }
+        let mut running = count;
+        if let Some(settings) = shared.settings.streams.clone() {
+            let (shared, ports) = (shared.clone(), self.ports);
+            let (shutdown, dropped) = (shutdown.clone(), dropped.clone());
+            start(None, &ends, move || {
+                hold_ports(&shared, &settings, spread, &ports, &shutdown, &dropped)
+            })?;
+            running += 1;
+        } else {
+            drop(spread);
         }
         drop(ends);
         let reconciler = shared.exchanges.clone().reconcile(&shared);
@@ -127,9 +147,9 @@ impl Bound {
             shared.is_draining.store(true, Ordering::Relaxed);
             std::future::pending::<()>().await;
         });
-        for _ in 0..count {
+        for _ in 0..running {
             let (number, result) = tokio::select! {
-                end = ended.recv() => end.unwrap_or((0, Some(Ok(())))),
+                end = ended.recv() => end.unwrap_or((None, Some(Ok(())))),
                 () = &mut reconciler => return Ok(()),
                 () = &mut draining => return Ok(()),
             };
@@ -139,17 +159,49 @@ impl Bound {
                 Some(Err(error)) => error,
                 None => "it panicked".to_owned(),
             };
-            return Err(ServeError::ThreadEnded { number, reason });
+            return Err(match number {
+                Some(number) => ServeError::ThreadEnded { number, reason },
+                None => ServeError::PortsEnded { reason },
+            });
         }
         Ok(())
     }
 }
 
+/// A thread with a number, or the one without that holds the ports.
+fn start(
+    number: Option<usize>,
+    ends: &mpsc::Sender<Ended>,
+    work: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let end = End {
+        number,
+        result: None,
+        ends: ends.clone(),
+    };
+    let name = number.map_or("ports".to_owned(), |number| format!("data-{number}"));
+    let started = thread::Builder::new().name(name).spawn(move || {
+        // All of it, not only its result: it is dropped with the thread.
+        let mut end = end;
+        end.result = Some(work().map_err(|error| error.to_string()));
+    });
+    let failed = |error: std::io::Error| match number {
+        Some(number) => ServeError::NoThread { number, error },
+        None => ServeError::PortsEnded {
+            reason: error.to_string(),
+        },
+    };
+    started.map(drop).map_err(failed)
+}
+
+/// Which thread, and what it said; nothing if it panicked.
+type Ended = (Option<usize>, Option<Result<(), String>>);
+
 /// Tells how a thread ended, also when it panicked.
 struct End {
-    number: usize,
+    number: Option<usize>,
     result: Option<Result<(), String>>,
-    ends: mpsc::Sender<(usize, Option<Result<(), String>>)>,
+    ends: mpsc::Sender<Ended>,
 }
 
 impl Drop for End {

@@ -1,9 +1,12 @@
 //! What the data plane is told at start-up.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use ipnet::IpNet;
-use portico_core::site::Site;
+use portico_core::{site::Site, streams::Admission};
 
 /// Everything that does not change while the gateway runs.
 #[derive(Clone, Debug)]
@@ -24,6 +27,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How to stop.
     pub shutdown: Shutdown,
+    /// TCP endpoints; `None`: no port is ever opened.
+    pub streams: Option<StreamSettings>,
 }
 
 impl Settings {
@@ -38,6 +43,7 @@ impl Settings {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             shutdown: Shutdown::default(),
+            streams: None,
         }
     }
 }
@@ -132,6 +138,46 @@ impl Default for Shutdown {
             delay: Duration::ZERO,
             grace: Duration::from_secs(30),
             stream_grace: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How TCP endpoints are served, each on the port that the route table gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// On which addresses of this machine the ports are opened. `::` takes IPv4 too, unless an IPv4 address stands beside it.
+    pub listen: Vec<IpAddr>,
+    /// Who may come in.
+    pub admission: Admission,
+    /// From where one may come in; counts with [`Admission::Networks`] only.
+    pub allowed_sources: Vec<IpNet>,
+    /// Whether connections from [`Settings::trusted_proxies`] begin with a PROXY header, of version 1 or 2. Others never do.
+    pub proxy_protocol: bool,
+    /// Connections of all threads together; more are closed at once.
+    pub connections: usize,
+    /// Connections from one address; more are closed at once. A trusted proxy that tells no other address is exempt.
+    pub connections_per_address: usize,
+    /// Connections to one endpoint's application that are being made at the same time; more visitors are turned away.
+    pub dials_per_endpoint: usize,
+    /// Until an application accepts a connection. Short: whoever waits at an open port hears nothing, and `clearml-session` takes
+    /// 20 s to give up, but 3 s after a closed connection (observed with clearml-session 0.17.0).
+    pub connect: Duration,
+    /// Until the PROXY header is complete.
+    pub proxy_header: Duration,
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self {
+            listen: vec![Ipv4Addr::UNSPECIFIED.into()],
+            admission: Admission::Open,
+            allowed_sources: Vec::new(),
+            proxy_protocol: false,
+            connections: 10_000,
+            connections_per_address: 1_000,
+            dials_per_endpoint: 64,
+            connect: Duration::from_secs(3),
+            proxy_header: Duration::from_secs(5),
         }
     }
 }

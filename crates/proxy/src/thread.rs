@@ -25,6 +25,7 @@ use portico_core::{
     principal::User,
     routes::RouteTable,
 };
+use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -36,6 +37,7 @@ use crate::{
     listen::permits::Permits,
     record::{RequestId, RequestIds},
     settings::Settings,
+    stream::{Arrival, serve_all},
     upstream::{Upstreams, pool::Lane},
 };
 
@@ -52,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) permits: Arc<Permits>,
+    pub(crate) stream_permits: Arc<Permits>,
     /// True from the moment when the gateway is told to stop: answers ask to close their connection.
     pub(crate) is_draining: AtomicBool,
     /// Requests that wait for a task to appear.
@@ -68,7 +71,12 @@ impl Shared {
         upstreams: Arc<Upstreams>,
         counters: Arc<Counters>,
     ) -> Self {
+        let streams = settings.streams.as_ref();
         Self {
+            stream_permits: Permits::new(
+                streams.map_or(0, |streams| streams.connections),
+                streams.map_or(0, |streams| streams.connections_per_address),
+            ),
             forwarded: Forwarded::new(&settings.site),
             names: Arc::new(doors.gatekeeper.names().clone()),
             permits: Permits::new(settings.limits.connections, settings.limits.connections_per_address),
@@ -110,7 +118,7 @@ pub(crate) struct DataThread {
     idle_counts: Counts,
     /// Visitors' connections; they end with the shutdown.
     connections: TaskTracker,
-    /// WebSockets; they may outlive connections in a shutdown.
+    /// WebSockets and streams; they may outlive connections in a shutdown.
     pub(crate) tunnels: TaskTracker,
     /// Connections to applications, and what drains refused bodies; nobody waits for them.
     pub(crate) others: TaskTracker,
@@ -186,6 +194,7 @@ pub(crate) fn run(
     number: usize,
     shared: Arc<Shared>,
     listeners: Vec<TcpListener>,
+    arrivals: mpsc::Receiver<Arrival>,
     shutdown: &CancellationToken,
     dropped: &CancellationToken,
 ) -> std::io::Result<()> {
@@ -205,6 +214,8 @@ pub(crate) fn run(
         for socket in sockets {
             acceptors.spawn_local(accept::run(thread.clone(), socket, stop.clone()));
         }
+        // Ends when the ports are closed.
+        acceptors.spawn_local(serve_all(thread.clone(), arrivals));
         acceptors.close();
         tokio::select! {
             () = sweep::run(&thread) => {}

@@ -3,13 +3,14 @@
 pub(crate) mod dial;
 pub(crate) mod pool;
 pub(crate) mod prefix;
+mod traffic;
 
 use std::{
     collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -20,10 +21,14 @@ use portico_core::{
 };
 
 pub use dial::{Probe, probe};
+pub use traffic::Traffic;
 
 /// The state of all upstreams, by endpoint.
 #[derive(Debug, Default)]
-pub struct Upstreams(Mutex<HashMap<EndpointId, Arc<Upstream>>>);
+pub struct Upstreams {
+    known: Mutex<HashMap<EndpointId, Arc<Upstream>>>,
+    traffic: Mutex<HashMap<EndpointId, Traffic>>,
+}
 
 /// What is known of one endpoint's upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,10 +67,11 @@ impl Upstreams {
         let known: HashSet<EndpointId> = table.endpoints().map(|endpoint| endpoint.id).collect();
         self.lock()
             .retain(|id, upstream| known.contains(id) || Arc::strong_count(upstream) > 1);
+        self.retain_traffic(&known);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<EndpointId, Arc<Upstream>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,6 +83,8 @@ pub(crate) struct Upstream {
     since: Instant,
     has_accepted: AtomicBool,
     decided: AtomicU8,
+    /// Streams that wait for their connection.
+    dialing: AtomicUsize,
     /// Held by whoever finds out about the prefix; the rest waits for the result.
     finding: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -93,6 +101,7 @@ impl Upstream {
             since: Instant::now(),
             has_accepted: AtomicBool::new(false),
             decided: AtomicU8::new(UNDECIDED),
+            dialing: AtomicUsize::new(0),
             finding: tokio::sync::Mutex::new(None),
         }
     }
@@ -124,6 +133,13 @@ impl Upstream {
         }
     }
 
+    /// A place among the streams that wait for their connection; `None` if `limit` of them do already.
+    pub(crate) fn dialing(&self, limit: usize) -> Option<Dialing<'_>> {
+        let place = Dialing(self);
+        let before = self.dialing.fetch_add(1, Ordering::Relaxed);
+        (before < limit).then_some(place)
+    }
+
     /// Whatever listened there is gone; its successor may want its prefix otherwise.
     pub(crate) fn refuses(&self) {
         self.decided.store(UNDECIDED, Ordering::Relaxed);
@@ -145,5 +161,15 @@ impl Upstream {
             Prefix::Keep => KEEP,
         };
         self.decided.store(decided, Ordering::Relaxed);
+    }
+}
+
+/// A place among the streams that wait for their connection to an application.
+#[derive(Debug)]
+pub(crate) struct Dialing<'u>(&'u Upstream);
+
+impl Drop for Dialing<'_> {
+    fn drop(&mut self) {
+        self.0.dialing.fetch_sub(1, Ordering::Relaxed);
     }
 }

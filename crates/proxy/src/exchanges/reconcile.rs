@@ -1,12 +1,16 @@
 //! Open exchanges are decided again, with the same decision as at their start: every second, and when the table changes.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, stream};
 use portico_core::{
     access::{Decision, Sight, Who, decide},
     audit::{AuditEvent, AuditKind},
-    endpoint::{EndpointId, Slug},
+    endpoint::{EndpointId, EndpointKey},
     principal::{Method, Principal, SessionId, UserId},
     refusal::Refusal,
     routes::{Resolved, RouteTable},
@@ -15,7 +19,7 @@ use portico_core::{
 use tokio::time::timeout;
 
 use super::{CutReason, Exchange, Exchanges};
-use crate::{doors::Doors, thread::Shared};
+use crate::{doors::Doors, record::Kind, stream::needs_sign_in, thread::Shared};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Longer than anything in here may take: what ClearML does not answer is asked again in the next round.
@@ -45,6 +49,7 @@ impl Exchanges {
                 shared.upstreams.retain(&table);
             }
             self.decide_again(doors, &table).await;
+            self.rounds.fetch_add(1, Ordering::Relaxed);
             seen = Some(table);
             let changed = async {
                 if is_live && tables.changed().await.is_some() {
@@ -95,13 +100,21 @@ fn group(exchange: &Exchange) -> Group {
 /// May it go on? Only an answer replaces an answer: while ClearML cannot be asked, what is open stays open.
 async fn judge(doors: &Doors, table: &RouteTable, exchange: &Exchange) -> Result<(), (CutReason, Refusal)> {
     let endpoint = &exchange.endpoint;
-    let resolved = table.at(endpoint.key.task, endpoint.slug.as_ref().map(Slug::as_str));
+    let resolved = of_key(table, &endpoint.key);
     match &resolved {
         // What is at the old address now may be somebody else's.
         Resolved::Endpoint(now) if now.upstream != endpoint.upstream => {
             return Err((CutReason::Ended, Refusal::NoEndpoint));
         }
         Resolved::Endpoint(now) if now.access.who == Who::Public => return Ok(()),
+        // Let in for its address, not as a user.
+        Resolved::Endpoint(now) if exchange.kind() == Kind::Tcp && exchange.principal == Principal::Nobody => {
+            return if needs_sign_in(now) {
+                Err((CutReason::NotAllowed, Refusal::LogInRequired))
+            } else {
+                Ok(())
+            };
+        }
         Resolved::Endpoint(_) => {}
         Resolved::Refused { refusal, .. } => return Err((CutReason::Ended, (*refusal).clone())),
         Resolved::Nothing(_) | Resolved::Outside => return Err((CutReason::Ended, Refusal::NoEndpoint)),
@@ -117,6 +130,20 @@ async fn judge(doors: &Doors, table: &RouteTable, exchange: &Exchange) -> Result
     match decision {
         Decision::Allow | Decision::AskSight => Ok(()),
         Decision::Refuse(refusal) => verdict(refusal),
+    }
+}
+
+/// What an endpoint is now. By its key: an HTTP and a TCP endpoint of one task may share a name.
+pub(crate) fn of_key<'t>(table: &'t RouteTable, key: &EndpointKey) -> Resolved<'t> {
+    let (Some(routes), Some(route)) = (table.task(key.task), table.route(key)) else {
+        return Resolved::Nothing(key.task);
+    };
+    match &route.outcome {
+        Ok(endpoint) => Resolved::Endpoint(endpoint),
+        Err(refusal) => Resolved::Refused {
+            task: &routes.task,
+            refusal,
+        },
     }
 }
 

@@ -118,7 +118,7 @@ impl Drop for Log {
         let record = ExchangeRecord {
             time: self.time,
             request_id: self.request_id,
-            method: std::mem::take(&mut self.method),
+            method: Some(std::mem::take(&mut self.method)),
             path: std::mem::take(&mut self.path),
             kind: self.kind,
             endpoint: exchange.map(|exchange| RecordedEndpoint {

@@ -37,6 +37,11 @@ impl Permits {
         self.all.clone().acquire_owned().await.ok()
     }
 
+    /// Room for one more, if there is any now.
+    pub(crate) fn try_room(&self) -> Option<OwnedSemaphorePermit> {
+        self.all.clone().try_acquire_owned().ok()
+    }
+
     /// Counts a connection under its address; `None`: there are too many from there.
     pub(crate) fn permit(
         self: &Arc<Self>,

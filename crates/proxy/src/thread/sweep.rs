@@ -10,7 +10,9 @@ use super::DataThread;
 use crate::{
     connection::{Order, Phase},
     exchanges::CutReason,
+    record::Kind,
     settings::Timeouts,
+    stream,
 };
 
 const LONGEST: Duration = Duration::from_secs(1);
@@ -30,6 +32,7 @@ pub(super) async fn run(thread: &DataThread) {
         connections(thread, every, timeouts);
         exchanges(thread, timeouts);
         lanes(thread, timeouts, round % ROUND == 0);
+        stream::sweep();
         round = round.wrapping_add(1);
     }
 }
@@ -69,6 +72,9 @@ fn exchanges(thread: &DataThread, timeouts: &Timeouts) {
         let is_waiting = exchange.is_waiting.load(Ordering::Relaxed);
         if is_waiting && now.duration_since(exchange.began) > timeouts.response_headers {
             exchange.cut(CutReason::TimedOut);
+        }
+        if exchange.kind() == Kind::Tcp {
+            stream::notice(thread, &exchange);
         }
     }
 }

@@ -6,6 +6,7 @@
     reason = "a test may fail by panic"
 )]
 
+mod bodies;
 mod bounds;
 mod credentials;
 mod cuts;
@@ -19,7 +20,7 @@ mod prefix;
 mod raw;
 mod refusals;
 mod shutdown;
-mod streams;
+mod stream;
 mod tunnels;
 mod upstreams;
 mod world;
