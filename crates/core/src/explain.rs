@@ -84,7 +84,9 @@ impl RouteTable {
                 if let Some(routes) = self.task(endpoint.key.task) {
                     let task = &routes.task;
                     told.pass("task", format!("{} ({}), owner {}", task.id, task.status, task.owner));
-                    let request = task.requests.iter().find(|request| request.name == endpoint.key.name);
+                    let key = &endpoint.key;
+                    let mut requests = task.requests.iter();
+                    let request = requests.find(|request| request.protocol == key.protocol && request.name == key.name);
                     let origin = match request.map(|request| request.origin) {
                         Some(RequestOrigin::Property) => "its property portico",
                         Some(RequestOrigin::Annotation) => "its pod's annotation portico/endpoints",
@@ -95,7 +97,11 @@ impl RouteTable {
                         format!("{} endpoint, asked by {origin}", endpoint.key.protocol),
                     );
                 }
-                told.pass("route", format!("{}/ leads to {}", endpoint.prefix, endpoint.upstream));
+                let outside = match (endpoint.port, &self.policy().streams) {
+                    (Some(port), Some(streams)) => streams.address(port),
+                    _ => format!("{}/", endpoint.prefix),
+                };
+                told.pass("route", format!("{outside} leads to {}", endpoint.upstream));
                 told.pass(
                     "access rule",
                     format!("{} (from: {})", endpoint.access.who, endpoint.access.source),

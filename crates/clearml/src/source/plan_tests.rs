@@ -53,13 +53,16 @@ fn a_busy_hour_stays_within_one_request_a_second() {
 }
 
 #[test]
-fn in_a_busy_hour_a_change_is_noticed_within_three_seconds() {
+fn in_a_busy_hour_a_tagged_task_is_noticed_within_two_seconds_and_any_within_four() {
     let asked = an_hour(BUSY, None);
-    for questions in [&[Question::Changes, Question::Running][..], &[Question::ByProperty]] {
+    for (questions, limit) in [
+        (&[Question::Changes, Question::Running][..], 2100),
+        (&[Question::ByProperty], 4100),
+    ] {
         let gap = longest_gap(&asked, questions);
-        assert!(gap <= Duration::from_millis(3100), "{questions:?}: {gap:?}");
+        assert!(gap <= Duration::from_millis(limit), "{questions:?}: {gap:?}");
     }
-    assert!(longest_gap(&asked, &[Question::Known]) <= Duration::from_secs(11));
+    assert!(longest_gap(&asked, &[Question::Known]) <= Duration::from_secs(15));
     assert!(longest_gap(&asked, &[Question::Workers]) <= Duration::from_secs(16));
     assert!(longest_gap(&asked, &[Question::Running]) <= Duration::from_secs(34));
 }
@@ -114,7 +117,7 @@ fn a_slow_server_is_still_asked_every_question() {
         Question::Workers,
     ] {
         assert!(
-            longest_gap(&asked, &[question]) <= Duration::from_secs(100),
+            longest_gap(&asked, &[question]) <= Duration::from_mins(2),
             "{question:?}"
         );
     }
