@@ -3,23 +3,11 @@
 import sys
 from pathlib import Path
 
+from .layers import layered
 from .namespace import GATEWAY
 from .process import Process, clean_env
 
 _BIN = Path(sys.executable).parent
-
-# Session scripts set up an SSH server as root: they write keys and configuration below /etc, root's password and profile.
-# All of that goes into layers that nobody else sees, and so do the process numbers: nothing of a task outlives its agent.
-_START = """
-set -e
-mount -t tmpfs tmpfs "$LAYERS"
-for folder in /etc /root; do
-    mkdir -p "$LAYERS$folder/upper" "$LAYERS$folder/work"
-    mount -t overlay overlay -o "lowerdir=$folder,upperdir=$LAYERS$folder/upper,workdir=$LAYERS$folder/work" "$folder"
-done
-mount -t tmpfs tmpfs /run
-exec "$@"
-"""
 
 _CONFIGURATION = """
 api {{
@@ -37,21 +25,20 @@ class Agent:
     def __init__(self, directory, emulator, user="alice", queue="default", name="worker"):
         self.emulator = emulator
         self.name = f"{name}:0"
-        layers, scratch = directory / "layers", directory / "tmp"
-        for made in (layers, scratch):
-            made.mkdir(parents=True)
+        scratch = directory / "tmp"
+        scratch.mkdir(parents=True)
         configuration = directory / "clearml.conf"
         configuration.write_text(configuration_of(emulator, user))
-        apart = ["unshare", "--mount", "--propagation", "private", "--pid", "--mount-proc", "--fork", "--kill-child"]
-        agent = [_BIN / "clearml-agent", "daemon", "--queue", queue, "--foreground"]
+        # Session scripts set up an SSH server as root: they write its keys and configuration, root's password and profile.
+        argv, env = layered(directory, [_BIN / "clearml-agent", "daemon", "--queue", queue, "--foreground"])
         self.process = Process(
             f"agent-{name}",
-            [*apart, "bash", "-c", _START, "agent", *agent],
+            argv,
             directory,
             env=clean_env(
                 # The programs of the environment that the tests run in, and those of administrators: sshd.
                 PATH=f"{_BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                LAYERS=layers,
+                **env,
                 TMPDIR=scratch,
                 CLEARML_CONFIG_FILE=configuration,
                 CLEARML_WORKER_ID=self.name,

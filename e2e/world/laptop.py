@@ -5,6 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from .layers import layered
 from .namespace import GATEWAY, WORKER, ip
 from .process import Process, clean_env
 from .wait import until
@@ -26,13 +27,13 @@ class Laptop:
         self.home = directory / "home"
         self.home.mkdir(parents=True)
         self.address = f"{_NETWORK.format(number=number)}.2"
-        apart = ["unshare", "--net", "--pid", "--mount-proc", "--fork", "--kill-child"]
-        self.process = Process(f"laptop-{number}", [*apart, "sleep", "infinity"], directory)
+        argv, env = layered(directory, ["sleep", "infinity"], "--net")
+        self.process = Process(f"laptop-{number}", argv, directory, env=clean_env(**env))
         self._first = until(self._child, what="the laptop's first process runs")
         self._connect(number)
 
     def _child(self):
-        """The first process in there, once it is what was asked for and not a copy of unshare."""
+        """The first process in there, once it is what was asked for and all is prepared."""
         self.process.must_run()
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return children and os.readlink(f"/proc/{children[0]}/exe").endswith("sleep") and children[0]
@@ -51,17 +52,22 @@ class Laptop:
         ):
             self.run("ip", *arguments.split())
 
-    def inside(self, *argv):
-        """The command that runs another one on the laptop."""
-        return ["nsenter", "--target", self._first, "--net", "--pid", "--mount", "--", *(str(part) for part in argv)]
+    def inside(self, *argv, cwd=None):
+        """The command that runs another one on the laptop, in its user's home if nothing else is said."""
+        # In there: who enters other mounts leaves its directory behind.
+        entered = ["nsenter", "--target", self._first, "--net", "--pid", "--mount", f"--wdns={cwd or self.home}"]
+        return [*entered, "--", *(str(part) for part in argv)]
+
+    def knows(self, name, address=GATEWAY):
+        """From now on the name is that address here."""
+        self.run("sh", "-c", f"echo {address} {name} >> /etc/hosts")
 
     def run(self, *argv, within=30, check=True, **options):
         """Runs a program there to its end; returns what it did."""
         options = {"stdin": subprocess.DEVNULL} | options if "input" not in options else options
         done = subprocess.run(
-            self.inside(*argv),
+            self.inside(*argv, cwd=options.pop("cwd", None)),
             env=options.pop("env", self.env()),
-            cwd=options.pop("cwd", self.home),
             capture_output=True,
             text=options.pop("text", True),
             timeout=within,

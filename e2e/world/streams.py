@@ -23,27 +23,33 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as peer:
 """
 
 
-def offered(ports=_PORTS):
-    """The gateway's environment that makes it offer TCP endpoints, on ports that nobody else has."""
+def offered(host=GATEWAY):
+    """The gateway's environment that makes it offer TCP endpoints under that name, on ports that nobody else has."""
     start = next(_start)
     return {
-        "ROUTER__STREAM__EXTERNAL_URL": GATEWAY,
+        "ROUTER__STREAM__EXTERNAL_URL": host,
         "ROUTER__STREAM__PORT_RANGE__START": start,
-        "ROUTER__STREAM__PORT_RANGE__END": start + ports - 1,
+        "ROUTER__STREAM__PORT_RANGE__END": start + _PORTS - 1,
     }
 
 
-def public_port(gateway, task, within=15):
+def first_port(gateway):
+    """The first port of its range."""
+    return int(gateway.env["ROUTER__STREAM__PORT_RANGE__START"])
+
+
+def public_port(gateway, task, suffix="", within=15):
     """Waits until the task says where it is reached through the gateway; returns the port."""
-    start, end = (int(gateway.env[f"ROUTER__STREAM__PORT_RANGE__{which}"]) for which in ("START", "END"))
+    host = gateway.env["ROUTER__STREAM__EXTERNAL_URL"]
+    start = first_port(gateway)
 
     def published():
         gateway.process.must_run()
         runtime = gateway.emulator.runtime(task)
-        port = int(runtime.get("external_tcp_port") or 0)
-        return runtime.get("external_address") == GATEWAY and start <= port <= end and port
+        port = int(runtime.get(f"external_tcp_port{suffix}") or 0)
+        return runtime.get(f"external_address{suffix}") == host and start <= port < start + _PORTS and port
 
-    return until(published, within, what=f"a public port of task {task} is published")
+    return until(published, within, what=f"the public port of task {task} is published")
 
 
 def banner(laptop, port, host=GATEWAY):
