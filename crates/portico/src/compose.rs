@@ -1,5 +1,7 @@
 //! Start-up, told top to bottom: what is built, in which order, and who follows whom.
 
+mod cluster;
+mod joining;
 mod listening;
 mod memory;
 mod notes;
@@ -16,6 +18,8 @@ use portico_core::{audit::AuditLog, clock::Clock, live::live, routes::RouteTable
 use portico_proxy::{Doors, PageDesk};
 use portico_store::{MemoryStore, SqliteStore};
 use tokio_util::sync::CancellationToken;
+
+use cluster::Cluster;
 
 use crate::{
     config::{Config, Publish},
@@ -51,6 +55,8 @@ struct Ground {
     clock: Arc<dyn Clock>,
     store: Arc<dyn StateStore>,
     audit: AuditLog,
+    /// Where the configuration asks for Kubernetes.
+    cluster: Option<Cluster>,
     /// Ends the control plane.
     stop: CancellationToken,
 }
@@ -99,9 +105,11 @@ pub async fn compose(config: Config, options: Options) -> anyhow::Result<Gateway
     .await;
 
     // What survives a restart, and what is recorded.
-    let store: Arc<dyn StateStore> = match &config.state.path {
-        Some(path) => Arc::new(SqliteStore::open(path, &portico_store::Settings::default())?),
-        None => Arc::new(MemoryStore::default()),
+    let cluster = Cluster::connect(&config).context("Kubernetes")?;
+    let store: Arc<dyn StateStore> = match (&cluster, &config.state.kubernetes, &config.state.path) {
+        (Some(cluster), Some(place), _) => cluster.store(place),
+        (_, _, Some(path)) => Arc::new(SqliteStore::open(path, &portico_store::Settings::default())?),
+        _ => Arc::new(MemoryStore::default()),
     };
     let (audit, audit_events) = AuditLog::bounded(AUDIT_QUEUE);
     let audit_writer =
@@ -114,6 +122,7 @@ pub async fn compose(config: Config, options: Options) -> anyhow::Result<Gateway
         clock,
         store,
         audit,
+        cluster,
         stop,
     };
     let Ground {

@@ -7,6 +7,7 @@ mod environment;
 mod file;
 mod forms;
 mod keys;
+mod kubernetes;
 mod lines;
 mod mistake;
 mod probe;
@@ -18,8 +19,9 @@ mod streams;
 
 use std::path::Path;
 
-pub use forms::{DiscoveryKind, LogFormat, LogLevel, Publish, Sink};
+pub use forms::{DiscoveryKind, LogFormat, LogLevel, Publish, Sink, StateKind};
 pub use keys::{Fallback, IGNORED, KEYS, Key};
+pub use kubernetes::{Cluster, PodDiscovery, SecretPlace};
 pub use mistake::{Mistake, Mistakes, Notice, Place};
 pub use probe::probe;
 pub use sections::{

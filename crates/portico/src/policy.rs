@@ -15,7 +15,7 @@ use portico_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, DiscoveryKind};
 
 /// What must never be dialed because it leads to this gateway.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +32,11 @@ pub fn policy(config: &Config, facts: &ServerFacts, own: &Own, exempt: &[SocketA
     Policy {
         queues: config.discovery.queues.clone(),
         dial: DialRules {
-            networks: config.discovery.networks.clone(),
+            // Where pods are the truth, a task's own word counts nowhere.
+            networks: match config.discovery.kind {
+                DiscoveryKind::Host => config.discovery.networks.clone(),
+                DiscoveryKind::Kubernetes => Vec::new(),
+            },
             own: own.listeners.clone(),
             own_streams: own.streams.clone(),
             exempt: exempt.to_vec(),

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::telemetry::readiness::NotYetReady;
 
 /// The store's key of the document.
-const DOCUMENT: &str = "observation";
+pub(super) const DOCUMENT: &str = "observation";
 /// Between two writes. What changed since is asked again after a restart anyway.
 const EVERY: Duration = Duration::from_secs(15);
 

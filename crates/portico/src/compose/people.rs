@@ -35,6 +35,7 @@ pub(super) async fn people(ground: &Ground, clearml: &Clearml, supervisor: &mut 
         store,
         audit,
         stop,
+        ..
     } = ground;
     let names = Arc::new(CookieNames::new(
         site,

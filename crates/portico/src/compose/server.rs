@@ -49,16 +49,23 @@ pub(super) async fn observe(
     readiness: &Readiness,
     supervisor: &mut Supervisor,
 ) -> Sight {
-    let (publish_observation, observation) = live(Observation::default());
-    let (publish_health, health) = live(SourceHealth::default());
+    let (publish_observation, mut observation) = live(Observation::default());
+    let (publish_health, mut health) = live(SourceHealth::default());
     let (nudge, stop) = (Nudge::default(), &ground.stop);
     let saved = memory::restore(&*ground.store, ground.clock.now()).await;
+    let seen_before = saved.as_ref().map_or_else(Vec::new, |saved| {
+        saved.observation.tasks().iter().map(|task| task.id).collect()
+    });
     let source = Source::new(clearml.clone(), SourceSettings::default(), saved);
     let held = readiness.awaits("the first observation of the ClearML server");
     supervisor.control(
         "source",
         run(source.run(publish_observation, publish_health, nudge.clone(), stop.clone())),
     );
+    if let (Some(cluster), Some(discovery)) = (&ground.cluster, &ground.config.discovery.kubernetes) {
+        let tasks = (observation, health);
+        (observation, health) = cluster.observe(ground, discovery, tasks, seen_before, &nudge, supervisor);
+    }
     supervisor.control(
         "readiness",
         run(memory::await_first(held, health.clone(), stop.clone())),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Place,
     keys::{self, IGNORED, KEYS},
+    kubernetes::Cluster,
     said::{Said, Value, nearest},
 };
 
@@ -22,6 +23,11 @@ pub(super) fn overlay(variables: impl IntoIterator<Item = (String, String)>, sai
     for key in KEYS {
         take(&mut set, key, said);
     }
+    said.cluster = Cluster {
+        host: set.remove("KUBERNETES_SERVICE_HOST"),
+        port: set.remove("KUBERNETES_SERVICE_PORT"),
+        pod: set.remove("POD_NAME"),
+    };
     for ignored in IGNORED {
         let Some(value) = set.remove(ignored.name) else {
             continue;

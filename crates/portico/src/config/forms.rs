@@ -295,9 +295,21 @@ impl Form for Admission {
 
 words! {
     /// From where tasks and their addresses are known.
-    DiscoveryKind, "host (Kubernetes discovery comes with a later version)", {
+    DiscoveryKind, "host or kubernetes", {
         /// Workers on hosts, as the ClearML server knows them.
         Host = "host",
+        /// Pods of a namespace.
+        Kubernetes = "kubernetes",
+    }
+}
+
+words! {
+    /// Where state is kept.
+    StateKind, "file or kubernetes", {
+        /// In a file, or in memory.
+        File = "file",
+        /// In Secrets.
+        Kubernetes = "kubernetes",
     }
 }
 

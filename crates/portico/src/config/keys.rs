@@ -119,10 +119,13 @@ pub const KEYS: &[Key] = &[
     key("clearml.auth_cookie_name", "text", Words("the open-source server's names"), "The cookie in which the ClearML web pages keep a log-in.")
         .or(&["AUTH_COOKIE_NAME"]),
 
-    key("discovery.kind", "`host`", Value("host"), "From where tasks and their addresses are known."),
+    key("discovery.kind", "`host` or `kubernetes`", Value("host"), "From where tasks' addresses are known: from ClearML's workers (`host`), or from the pods of a namespace (`kubernetes`), whose own addresses are dialed whatever a task says."),
+    key("discovery.kubernetes.namespace", "text", Words("the gateway's own"), "The namespace whose pods run the tasks."),
+    key("discovery.kubernetes.lease", "text", Words("none"), "The Lease in that namespace by which the gateways of a namespace agree whose a task is. It must exist; the chart makes it. Without it this gateway believes to be alone."),
+    key("discovery.kubernetes.allow_host_network", "yes or no", Value("false"), "Whether pods that share their node's network are dialed, too."),
     key("discovery.queues", "list of texts", Words("all"), "Only tasks that came from these queues are served.")
         .or(&["LISTEN_QUEUE_NAME"]),
-    key("discovery.networks", "list of networks", Words("none"), "A task's own word about its address is believed inside of these networks. Elsewhere it must be its worker's address. Loopback, link-local and metadata addresses are never dialed."),
+    key("discovery.networks", "list of networks", Words("none"), "A task's own word about its address is believed inside of these networks (not with `kubernetes`). Elsewhere it must be its worker's address. Loopback, link-local and metadata addresses are never dialed."),
 
     key("access.default", "access rule", Words("`visible` on an enterprise server, `owner` on an open-source one"), "Who may open an endpoint: `owner` (of the task) or `visible` (whoever sees the task in ClearML)."),
     key("access.ceiling", "access rule", Words("none"), "No rule opens wider than this."),
@@ -137,6 +140,9 @@ pub const KEYS: &[Key] = &[
     key("shutdown.grace", "duration", Value("30s"), "How long open requests may go on then."),
     key("shutdown.stream_grace", "duration", Value("30s"), "How long open WebSockets and other tunnels may go on."),
 
+    key("state.kind", "`file` or `kubernetes`", Value("file"), "Where sessions, keys, revocations and leases are kept: in `state.path`, or in Secrets."),
+    key("state.kubernetes.namespace", "text", Words("the gateway's own"), "The namespace of the Secrets."),
+    key("state.kubernetes.secret", "text", Words("required with `state.kind: kubernetes`"), "How the names of the three Secrets begin: `<this>-session-keys`, `<this>-observation`, `<this>-state`. They must exist; the chart makes them empty."),
     key("state.path", "path", Value("/var/lib/portico/state.db"), "The file with sessions, keys and revocations. `memory` forgets them at each restart."),
     key("control.socket", "path", Words("`control.sock` beside `state.path`"), "The socket through which `portico status` and the other commands ask the running gateway.")
         .or(&["PORTICO_CONTROL_SOCKET"]),

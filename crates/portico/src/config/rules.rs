@@ -7,7 +7,7 @@ use std::{
 
 use portico_core::access::Who;
 
-use super::{Config, Publish, SecretSource, reader::Reader, streams};
+use super::{Config, Publish, SecretSource, kubernetes, reader::Reader, streams};
 
 pub(super) fn judge(config: &Config, has_url: bool, read: &mut Reader) {
     name(config, read);
@@ -18,6 +18,7 @@ pub(super) fn judge(config: &Config, has_url: bool, read: &mut Reader) {
     }
     listeners(config, read);
     streams::judge(config, read);
+    kubernetes::judge(config, read);
     networks(config, read);
     access(config, read);
     files(config, read);
@@ -328,7 +329,7 @@ fn access(config: &Config, read: &mut Reader) {
 }
 
 fn files(config: &Config, read: &mut Reader) {
-    if config.state.path.is_none() {
+    if config.state.path.is_none() && config.state.kubernetes.is_none() {
         notice(
             read,
             "state.path",

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{Mistake, Notice, Place};
+use super::{Mistake, Notice, Place, kubernetes::Cluster};
 
 /// The pieces by key path, the environment's over the file's.
 #[derive(Default)]
@@ -12,6 +12,8 @@ pub(super) struct Said {
     pub(super) mistakes: Vec<Mistake>,
     /// What was noticed on the way.
     pub(super) notices: Vec<Notice>,
+    /// Where this process is.
+    pub(super) cluster: Cluster,
 }
 
 /// One piece.

@@ -1,6 +1,10 @@
 //! What the program uses, section by section.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use portico_core::{
@@ -13,6 +17,7 @@ use super::{
     Loaded, LogFormat, LogLevel, Mistakes, Place, Sink,
     forms::{Base, DiscoveryKind, Host, Publish, Size},
     keys,
+    kubernetes::{self, Cluster, PodDiscovery, SecretPlace},
     reader::Reader,
     rules,
     said::Said,
@@ -41,6 +46,8 @@ pub struct Config {
     pub state: State,
     pub control: Control,
     pub log: Log,
+    /// Where this process is.
+    pub cluster: Cluster,
 }
 
 /// `http`.
@@ -117,6 +124,8 @@ pub struct Discovery {
     /// Empty = all.
     pub queues: Vec<String>,
     pub networks: Vec<IpNet>,
+    /// With `discovery.kind: kubernetes`.
+    pub kubernetes: Option<PodDiscovery>,
 }
 
 /// `access`.
@@ -166,8 +175,10 @@ pub struct Shutdown {
 /// `state`.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// `None`: in memory.
+    /// `None`: in memory, or in Secrets.
     pub path: Option<PathBuf>,
+    /// With `state.kind: kubernetes`.
+    pub kubernetes: Option<SecretPlace>,
 }
 
 /// `control`.
@@ -210,8 +221,9 @@ pub(super) fn build(said: Said) -> Result<Loaded, Mistakes> {
             .unwrap_or(site.router.is_secure()),
     };
     let state = state(&mut read);
-    let socket = socket(&mut read);
+    let socket = socket_beside(&mut read, state.path.as_deref());
     let console_listen = read.list("console.listen");
+    let kind = read.value("discovery.kind");
     let config = Config {
         http: Http {
             listen: read.list("http.listen"),
@@ -238,9 +250,10 @@ pub(super) fn build(said: Said) -> Result<Loaded, Mistakes> {
         },
         clearml: clearml(&mut read),
         discovery: Discovery {
-            kind: read.value("discovery.kind"),
+            kind,
             queues: read.list("discovery.queues"),
             networks: read.list("discovery.networks"),
+            kubernetes: kubernetes::discovery(&mut read, kind),
         },
         access: Access {
             default: read.optional("access.default"),
@@ -263,6 +276,7 @@ pub(super) fn build(said: Said) -> Result<Loaded, Mistakes> {
             access_log: read.value("log.access_log"),
             audit: read.value("log.audit"),
         },
+        cluster: read.said.cluster.clone(),
         site,
         session,
         state,
@@ -284,17 +298,26 @@ pub(super) fn build(said: Said) -> Result<Loaded, Mistakes> {
 
 fn state(read: &mut Reader) -> State {
     let path: PathBuf = read.value("state.path");
+    let kubernetes = kubernetes::state(read);
     State {
-        path: (path.as_os_str() != "memory").then_some(path),
+        path: (path.as_os_str() != "memory" && kubernetes.is_none()).then_some(path),
+        kubernetes,
     }
 }
 
 /// `control.socket`, or its place beside the state.
 pub(super) fn socket(read: &mut Reader) -> PathBuf {
+    let state = state(read);
+    socket_beside(read, state.path.as_deref())
+}
+
+fn socket_beside(read: &mut Reader, state: Option<&Path>) -> PathBuf {
     let said = read.optional("control.socket");
-    said.unwrap_or_else(|| match state(read).path {
-        Some(path) => path.with_file_name("control.sock"),
-        None => "/run/portico/control.sock".into(),
+    said.unwrap_or_else(|| {
+        state.map_or_else(
+            || "/run/portico/control.sock".into(),
+            |path| path.with_file_name("control.sock"),
+        )
     })
 }
 

@@ -10,6 +10,9 @@ pub fn listening_on(port: u16) -> Vec<IpAddr> {
     let text = |path| fs::read_to_string(path).unwrap_or_default();
     let mut addresses = parse(&text("/proc/net/tcp"), port);
     addresses.extend(parse(&text("/proc/net/tcp6"), port));
+    // A table that changes while it is read may show a line twice.
+    addresses.sort_unstable();
+    addresses.dedup();
     addresses
 }
 

@@ -324,3 +324,31 @@ async fn what_a_session_keeps_secret_is_shown_nowhere() {
         assert!(!text.contains("hunter2"), "{where_}: {text}");
     }
 }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_address_of_somebody_who_is_logged_in_gets_in() {
+    let plan = Plan::default()
+        .streams(2, 1)
+        .set("PORTICO__STREAMS__ADMISSION", "signed-in")
+        .set("PORTICO__ACCESS__DEFAULT", "owner");
+    let world = World::with(plan).await;
+    let hers = world.asks_tcp("alice", "hers", world.lines[0].address);
+    let port = world.public_port(&hers).await;
+    assert_eq!(who_answers(port).await, None, "nobody is logged in here");
+    let bob = world.by_session("bob").await;
+    bob.get(&format!("/service/{hers}/")).await;
+    assert_eq!(who_answers(port).await, None, "it is not for him");
+    let alice = world.by_session("alice").await;
+    alice.get("/").await;
+    let mut wire = within(PROMISE, "she gets in", async || {
+        let mut wire = Wire::to(port).await.ok()?;
+        (wire.hears().await? == "line 0").then_some(wire)
+    })
+    .await;
+    wire.says("hello").await;
+    let mut stranger = Wire::from(Ipv4Addr::new(127, 0, 0, 77), port).await.unwrap();
+    assert_eq!(stranger.hears().await, None, "nobody is logged in there");
+    let id = world.emulator.actor("alice").unwrap().id.clone();
+    asked(&world, Request::RevokeUser { user: id }).await;
+    wire.ends_within(PROMISE).await;
+    assert_eq!(who_answers(port).await, None);
+}

@@ -1,0 +1,156 @@
+//! Kubernetes: the connection, state in Secrets, and what is seen of the pods and of other gateways.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use portico_core::{
+    endpoint::TaskId,
+    live::{Live, Nudge, live},
+    observe::{Observation, SourceHealth},
+    ownership::{Gateway, StreamPlace},
+    pods::{PodRules, Pods},
+    state::StateStore,
+};
+use portico_kubernetes::{
+    ACCOUNT, GatewayLease, GatewaySettings, Gateways, Kube, PodSettings, PodSource, SecretNames, SecretStore, Settings,
+    announce, connect,
+};
+
+use super::{Ground, joining::Joining, run};
+use crate::{
+    config::{Config, PodDiscovery, Publish, SecretPlace},
+    supervise::Supervisor,
+};
+
+/// A connection to the cluster that this process runs in.
+#[derive(Clone)]
+pub(super) struct Cluster {
+    kube: Kube,
+    /// The gateway's own namespace.
+    namespace: String,
+    /// The gateway's pod.
+    pod: String,
+}
+
+impl Cluster {
+    /// `None` if nothing of the configuration needs one. Nothing is asked yet.
+    pub(super) fn connect(config: &Config) -> anyhow::Result<Option<Self>> {
+        if config.discovery.kubernetes.is_none() && config.state.kubernetes.is_none() {
+            return Ok(None);
+        }
+        let place = &config.cluster;
+        let (Some(host), Some(port)) = (&place.host, &place.port) else {
+            anyhow::bail!(
+                "the configuration asks for Kubernetes, but KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this \
+                 is no pod"
+            );
+        };
+        let file = Path::new(ACCOUNT).join("namespace");
+        let namespace = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+        Ok(Some(Self {
+            kube: connect(&Settings::in_cluster(host, port))?,
+            namespace: namespace.trim().to_owned(),
+            pod: place.pod.clone().unwrap_or_else(|| config.site.name.clone()),
+        }))
+    }
+
+    /// State in three Secrets, so that neither the keys of all sessions nor the large observation is read with the rest.
+    pub(super) fn store(&self, place: &SecretPlace) -> Arc<dyn StateStore> {
+        let secret = |document: &str| format!("{}-{document}", place.secret);
+        let own = [portico_auth::keys::DOCUMENT, super::memory::DOCUMENT];
+        let names = SecretNames {
+            own: own.map(|document| (document.to_owned(), secret(document))).into(),
+            others: secret("state"),
+        };
+        let namespace = place.namespace.as_ref().unwrap_or(&self.namespace);
+        Arc::new(SecretStore::new(self.kube.clone(), namespace, names))
+    }
+
+    /// The tasks as their pods show them. `ours` had pods here before a restart.
+    pub(super) fn observe(
+        &self,
+        ground: &Ground,
+        discovery: &PodDiscovery,
+        (tasks, task_health): (Live<Observation>, Live<SourceHealth>),
+        ours: Vec<TaskId>,
+        nudge: &Nudge,
+        supervisor: &mut Supervisor,
+    ) -> (Live<Observation>, Live<SourceHealth>) {
+        let Ground {
+            config, clock, stop, ..
+        } = ground;
+        let namespace = discovery.namespace.as_ref().unwrap_or(&self.namespace);
+        let rules = PodRules {
+            allows_host_network: discovery.allow_host_network,
+        };
+        let (publish_pods, pods) = live(Pods::default());
+        let (publish_pod_health, pod_health) = live(SourceHealth::default());
+        let source = PodSource::new(self.kube.clone(), PodSettings::of(namespace), clock.clone(), ours);
+        supervisor.control(
+            "pods",
+            run(source.run(publish_pods, publish_pod_health, nudge.clone(), stop.clone())),
+        );
+        supervisor.control(
+            "events on pods",
+            run(announce(
+                self.kube.clone(),
+                namespace.clone(),
+                config.site.name.clone(),
+                rules,
+                clock.clone(),
+                pods.clone(),
+                stop.clone(),
+            )),
+        );
+        let (publish_gateways, gateways) = live(Gateways::new());
+        if let Some(lease) = &discovery.lease {
+            let settings = GatewaySettings {
+                namespace: namespace.clone(),
+                lease: lease.clone(),
+                holder: self.pod.clone(),
+                own: own(config),
+            };
+            let lease = GatewayLease::new(self.kube.clone(), settings, clock.clone());
+            supervisor.control("gateways", run(lease.run(publish_gateways, stop.clone())));
+        }
+        let (observation, seen) = live(Observation::default());
+        let (health, known) = live(SourceHealth::default());
+        let joining = Joining {
+            tasks,
+            task_health,
+            pods,
+            pod_health,
+            gateways,
+            name: config.site.name.as_str().into(),
+            publishes: config.publish == Publish::Always,
+            rules,
+            clock: clock.clone(),
+            observation,
+            health,
+        };
+        supervisor.control("tasks and pods", run(joining.run(stop.clone())));
+        (seen, known)
+    }
+}
+
+/// What we say of ourselves.
+fn own(config: &Config) -> Gateway {
+    Gateway {
+        name: config.site.name.as_str().into(),
+        url: config.site.router.as_str().into(),
+        streams: config.streams.as_ref().map(|streams| StreamPlace {
+            address: streams.external.clone(),
+            first: streams.range.start(),
+            last: streams.range.end(),
+        }),
+        queues: config
+            .discovery
+            .queues
+            .iter()
+            .map(|queue| queue.as_str().into())
+            .collect(),
+        publishes: config.publish == Publish::Always,
+        since: portico_core::clock::Timestamp::default(),
+        heard: portico_core::clock::Timestamp::default(),
+    }
+}

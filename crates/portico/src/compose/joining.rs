@@ -1,0 +1,94 @@
+//! From tasks, pods and gateways to the one observation that routes are made of.
+
+use std::{sync::Arc, time::Duration};
+
+use portico_core::{
+    clock::{Clock, Timestamp},
+    live::{Live, Publish},
+    observe::{Observation, ObservedTask, SourceHealth},
+    ownership::owner,
+    pods::{PodRules, Pods, join},
+};
+use portico_kubernetes::Gateways;
+use tokio_util::sync::CancellationToken;
+
+/// Silence is not told by anybody: so often it is looked for.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Follows all of them.
+pub(super) struct Joining {
+    pub(super) tasks: Live<Observation>,
+    pub(super) task_health: Live<SourceHealth>,
+    pub(super) pods: Live<Pods>,
+    pub(super) pod_health: Live<SourceHealth>,
+    pub(super) gateways: Live<Gateways>,
+    /// This gateway's name among them.
+    pub(super) name: Arc<str>,
+    /// A gateway that writes nothing owns nothing, and serves all tasks for trial.
+    pub(super) publishes: bool,
+    pub(super) rules: PodRules,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) observation: Publish<Observation>,
+    pub(super) health: Publish<SourceHealth>,
+}
+
+impl Joining {
+    /// Joins whenever something changes, until `stop`.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut has_gateways = true;
+        loop {
+            self.step();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = self.tasks.changed() => if changed.is_none() { return },
+                changed = self.task_health.changed() => if changed.is_none() { return },
+                changed = self.pods.changed() => if changed.is_none() { return },
+                changed = self.pod_health.changed() => if changed.is_none() { return },
+                // A gateway without a Lease has no others.
+                changed = self.gateways.changed(), if has_gateways => has_gateways = changed.is_some(),
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    fn step(&self) {
+        let (tasks, pods) = (self.task_health.get(), self.pod_health.get());
+        // Half a view would show tasks as gone.
+        let observed = tasks.observed.zip(pods.observed).map(|(tasks, pods)| tasks.min(pods));
+        if observed.is_some() {
+            let before = self.observation.get();
+            let joined = join(&self.tasks.get(), &self.pods.get(), self.rules, &before);
+            let now = if self.publishes {
+                owned(joined, &self.gateways.get(), &self.name, &before, self.clock.now())
+            } else {
+                joined
+            };
+            if now != *before {
+                self.observation.publish(now);
+            }
+        }
+        let health = SourceHealth {
+            observed,
+            failing: tasks.failing.clone().or_else(|| pods.failing.clone()),
+        };
+        if health != *self.health.get() {
+            self.health.publish(health);
+        }
+    }
+}
+
+/// The tasks that this gateway owns. Where nobody can be heard – ourselves included –, what was ours stays ours: the API server is
+/// away, and the others think the same.
+fn owned(joined: Observation, gateways: &Gateways, name: &str, before: &Observation, now: Timestamp) -> Observation {
+    if gateways.len() < 2 {
+        return joined;
+    }
+    let is_ours = |task: &Arc<ObservedTask>| match owner(gateways, None, task.queue.as_deref(), now) {
+        Some(owner) => *owner.name == *name,
+        None => before.task(task.id).is_some(),
+    };
+    Observation::new(joined.tasks().iter().filter(|task| is_ours(task)).cloned().collect())
+}
+
+#[cfg(test)]
+mod tests;

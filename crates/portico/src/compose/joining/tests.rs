@@ -1,0 +1,160 @@
+//! What is seen through pods and beside other gateways.
+
+use portico_core::{
+    clock::ManualClock,
+    endpoint::TaskId,
+    live::live,
+    observe::{Failing, TaskStatus},
+    ownership::Gateway,
+    pods::Pod,
+    principal::{CompanyId, UserId},
+};
+
+use super::*;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_secs(1_800_000_000 + seconds)
+}
+
+fn id(number: u8) -> TaskId {
+    TaskId::parse(&format!("{number:02x}").repeat(16)).expect("an id")
+}
+
+fn task(number: u8) -> Arc<ObservedTask> {
+    Arc::new(ObservedTask {
+        id: id(number),
+        name: "a task".into(),
+        owner: UserId::new("alice"),
+        company: CompanyId::new("company"),
+        project: None,
+        queue: Some("gpu".into()),
+        status: TaskStatus::InProgress,
+        status_since: at(0),
+        started: None,
+        addresses: Vec::new(),
+        requests: Vec::new(),
+        published: Vec::new(),
+    })
+}
+
+fn pod(number: u8) -> Arc<Pod> {
+    Arc::new(Pod {
+        task: id(number),
+        rank: 0,
+        queue: None,
+        queue_label: None,
+        addresses: vec![[10, 0, 0, number].into()],
+        is_ready: true,
+        has_host_network: false,
+        requests: Vec::new(),
+        uid: format!("uid-{number}").into(),
+        name: format!("pod-{number}").into(),
+    })
+}
+
+fn gateway(name: &str, queues: &[&str], heard: Timestamp) -> Gateway {
+    Gateway {
+        name: name.into(),
+        url: format!("https://{name}.example.com").into(),
+        streams: None,
+        queues: queues.iter().map(|queue| (*queue).into()).collect(),
+        publishes: true,
+        since: at(-1000),
+        heard,
+    }
+}
+
+fn well() -> SourceHealth {
+    SourceHealth {
+        observed: Some(at(0)),
+        failing: None,
+    }
+}
+
+/// A gateway named `main` that sees these tasks and pods.
+fn joining(tasks: &[u8], pods: &[u8], gateways: Gateways) -> Joining {
+    Joining {
+        tasks: Live::fixed(Observation::new(tasks.iter().map(|number| task(*number)).collect())),
+        task_health: Live::fixed(well()),
+        pods: Live::fixed(Pods::new(pods.iter().map(|number| pod(*number)).collect(), Vec::new())),
+        pod_health: Live::fixed(well()),
+        gateways: Live::fixed(gateways),
+        name: "main".into(),
+        publishes: true,
+        rules: PodRules::default(),
+        clock: Arc::new(ManualClock::at(at(0))),
+        observation: live(Observation::default()).0,
+        health: live(SourceHealth::default()).0,
+    }
+}
+
+fn seen(joining: &Joining) -> Vec<TaskId> {
+    joining.step();
+    joining.observation.get().tasks().iter().map(|task| task.id).collect()
+}
+
+#[test]
+fn tasks_are_seen_where_their_pods_are() {
+    let joining = joining(&[1, 2], &[1], Vec::new());
+    assert_eq!(seen(&joining), [id(1)]);
+    let observation = joining.observation.get();
+    assert_eq!(
+        observation.tasks()[0].addresses[..],
+        [std::net::IpAddr::from([10, 0, 0, 1])]
+    );
+    assert_eq!(*joining.health.get(), well());
+}
+
+#[test]
+fn half_a_view_is_none() {
+    let mut blind = joining(&[1], &[], Vec::new());
+    blind.pod_health = Live::fixed(SourceHealth::default());
+    assert_eq!(seen(&blind), []);
+    assert_eq!(blind.health.get().observed, None);
+    let mut failing = joining(&[1], &[1], Vec::new());
+    failing.pod_health = Live::fixed(SourceHealth {
+        observed: Some(at(-7)),
+        failing: Some(Failing {
+            since: at(-3),
+            reason: "unreachable",
+            detail: "no route".into(),
+        }),
+    });
+    assert_eq!(seen(&failing), [id(1)], "what was seen still holds");
+    let health = failing.health.get();
+    assert_eq!(health.observed, Some(at(-7)));
+    assert_eq!(
+        health.failing.as_ref().map(|failing| failing.reason),
+        Some("unreachable")
+    );
+}
+
+#[test]
+fn a_task_has_one_owner_among_gateways() {
+    let ours = gateway("main", &[], at(0));
+    let both = vec![ours.clone(), gateway("gpu", &["gpu"], at(0))];
+    assert_eq!(
+        seen(&joining(&[1], &[1], both.clone())),
+        [],
+        "the other names its queue"
+    );
+    let silent = vec![ours, gateway("gpu", &["gpu"], at(-61))];
+    assert_eq!(seen(&joining(&[1], &[1], silent)), [id(1)]);
+    let mut trial = joining(&[1], &[1], both);
+    trial.publishes = false;
+    assert_eq!(seen(&trial), [id(1)], "a trial serves all");
+}
+
+#[test]
+fn while_no_gateway_is_heard_everybody_keeps_what_it_has() {
+    let mut joining = joining(
+        &[1],
+        &[1],
+        vec![gateway("main", &[], at(0)), gateway("other", &["cpu"], at(0))],
+    );
+    assert_eq!(seen(&joining), [id(1)]);
+    joining.gateways = Live::fixed(vec![gateway("main", &[], at(-61)), gateway("other", &["cpu"], at(-61))]);
+    joining.tasks = Live::fixed(Observation::new(vec![task(1), task(2)]));
+    joining.pods = Live::fixed(Pods::new(vec![pod(1), pod(2)], Vec::new()));
+    assert_eq!(seen(&joining), [id(1)]);
+}
