@@ -34,10 +34,6 @@ AUTHORITY = subprocess.run(
 ).stdout
 
 
-# Keys that come with the binary's Kubernetes discovery.
-AHEAD = ("discovery.kind:", "discovery.kubernetes:", "state.kind:", "state.kubernetes:")
-
-
 @pytest.fixture(scope="module")
 def chart(tmp_path_factory):
     """Our chart."""
@@ -62,7 +58,4 @@ def test_the_binary_understands_what_the_chart_writes(chart, name, tmp_path):
         timeout=30,
         check=False,
     )
-    told = (done.stdout + done.stderr).split("worth a word:")[0].splitlines()
-    mistakes = [line for line in told if line.startswith("  ") and not any(key in line for key in AHEAD)]
-    assert mistakes == []
-    assert done.returncode == 0 or any(AHEAD[0] in line for line in told), done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
