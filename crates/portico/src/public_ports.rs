@@ -12,7 +12,7 @@ pub struct PortCounts {
     pub free: usize,
     /// An endpoint's.
     pub leased: usize,
-    /// Kept for an endpoint that went.
+    /// Kept for an endpoint that went, or given to nobody for a while.
     pub cooling: usize,
     /// Somebody else listens there.
     pub failed: usize,
@@ -30,6 +30,7 @@ impl PortCounts {
             let lease = leases.holder(port).and_then(|key| leases.of(key));
             let count = match lease {
                 _ if open.failed.contains_key(&port) => &mut counts.failed,
+                None if leases.resting().contains_key(&port) => &mut counts.cooling,
                 None => &mut counts.free,
                 Some(lease) if lease.cooling_until.is_some() => &mut counts.cooling,
                 Some(_) => &mut counts.leased,

@@ -143,9 +143,10 @@ async fn an_ended_task_s_port_is_closed_and_cools_down() {
     })
     .await;
     let (code, text) = explained(&world, &format!("{STREAMS}:{port}"), None).await;
-    assert_eq!(code, "ended", "{text}");
+    // Once its address is withdrawn, it asks for nothing any more.
+    assert!(["ended", "not_found"].contains(&&*code), "{text}");
     assert!(
-        text.contains(&format!("Port {port} is kept for it until")) && text.contains(&hers),
+        text.contains("is kept for it until") && text.contains(&hers) && text.contains(&port.to_string()),
         "{text}"
     );
 
@@ -345,8 +346,12 @@ async fn only_the_address_of_somebody_who_is_logged_in_gets_in() {
     })
     .await;
     wire.says("hello").await;
-    let mut stranger = Wire::from(Ipv4Addr::new(127, 0, 0, 77), port).await.unwrap();
-    assert_eq!(stranger.hears().await, None, "nobody is logged in there");
+    let heard = match Wire::from(Ipv4Addr::new(127, 0, 0, 77), port).await {
+        Ok(mut stranger) => stranger.hears().await,
+        // Cut so soon that connecting tells.
+        Err(_) => None,
+    };
+    assert_eq!(heard, None, "nobody is logged in there");
     let id = world.emulator.actor("alice").unwrap().id.clone();
     asked(&world, Request::RevokeUser { user: id }).await;
     wire.ends_within(PROMISE).await;

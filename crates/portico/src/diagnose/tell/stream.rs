@@ -197,7 +197,12 @@ pub fn nobodys_port(world: &World, host: &str, port: u16) -> Explanation {
     let leases = &world.table.ports().leases;
     let lease = leases.holder(port).and_then(|key| leases.of(key));
     let found = match lease {
-        None => format!("port {port} is free: no endpoint has it, and it is closed"),
+        None => match leases.resting().get(&port) {
+            Some(until) => format!(
+                "port {port} is closed: nobody gets it until {until:.0}, since it was moved away from or fought for"
+            ),
+            None => format!("port {port} is free: no endpoint has it, and it is closed"),
+        },
         Some(lease) => match lease.cooling_until {
             Some(until) => format!(
                 "port {port} is closed: it was {}'s, and is kept for it until {until:.0}",
