@@ -11,12 +11,21 @@
 mod world;
 
 use std::{
+    collections::BTreeSet,
     hint::black_box,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use portico_core::{access::Who, observe::Observation, routes::RouteTable};
+use portico_core::{
+    access::Who,
+    clock::Timestamp,
+    endpoint::Protocol,
+    observe::{Observation, ObservedTask},
+    ports::{Leases, PortBook, PortRange, Rules, allocate},
+    routes::{Policy, RouteTable},
+    streams::{Admission, StreamPolicy},
+};
 use world::{policy, request, task, task_id};
 
 fn main() {
@@ -52,6 +61,53 @@ fn main() {
         }) / 1000;
         println!("{size:>7} endpoints: build {build:?}, one change {change:?}, resolve {resolve:?}");
     }
+    streams(9_000, 1_000);
+    streams(0, 10_000);
+}
+
+/// Endpoints with public ports: everything that a change costs, from the observation to the table.
+fn streams(http: u64, tcp: u64) {
+    let range = PortRange::new(20_000, 40_000).expect("a range");
+    let policy = Arc::new(Policy {
+        streams: Some(StreamPolicy {
+            host: "tcp.example.com".into(),
+            range,
+            admission: Admission::Open,
+        }),
+        ..(*policy(Who::Owner)).clone()
+    });
+    let rules = Rules {
+        range,
+        cooling: Duration::from_mins(10),
+    };
+    let asking = |number: u64, port: u16| -> Arc<ObservedTask> {
+        let mut request = request(None, &format!("10.1.{}.{}", number / 250, number % 250), port);
+        if number >= http {
+            request.protocol = Protocol::Tcp;
+        }
+        Arc::new(task(number, "alice", vec![request]))
+    };
+    let wish = |seen: &Observation, leases: &Arc<Leases>| -> PortBook {
+        let wishes = RouteTable::wishes(seen, &policy, leases);
+        allocate(&wishes, leases, &rules, &BTreeSet::new(), Timestamp::from_secs(0))
+    };
+    let tasks: Vec<_> = (0..http + tcp).map(|number| asking(number, 80)).collect();
+    let seen = Observation::new(tasks.clone());
+    let none = Arc::<Leases>::default();
+    let give = best(|| wish(&seen, &none));
+    let book = Arc::new(wish(&seen, &none));
+    let build = best(|| RouteTable::build_with_ports(&seen, &policy, &book, None));
+    let table = RouteTable::build_with_ports(&seen, &policy, &book, None);
+    let mut tasks = tasks;
+    let last = tasks.len() - 1;
+    tasks[last] = asking(last as u64, 81);
+    let changed = Observation::new(tasks);
+    let keep = best(|| wish(&changed, &book.leases));
+    let next = Arc::new(wish(&changed, &book.leases));
+    let change = best(|| RouteTable::build_with_ports(&changed, &policy, &next, Some(&table)));
+    println!(
+        "{http:>7} http, {tcp} tcp: ports {give:?}, build {build:?}; one change: ports {keep:?}, table {change:?}"
+    );
 }
 
 fn best<T>(mut work: impl FnMut() -> T) -> Duration {

@@ -24,7 +24,7 @@ pub(super) struct Way<'t> {
     pub(super) upstream: SocketAddr,
     pub(super) ask: &'t Ask,
     /// For a stream endpoint: how its task's keys were understood.
-    pub(super) target: Option<Target>,
+    pub(super) target: Option<Box<Target>>,
     /// For a stream endpoint that has one: its public port.
     pub(super) port: Option<u16>,
 }
@@ -114,7 +114,7 @@ fn stream<'t>(
     Ok(Way {
         upstream: target.judge(&policy.dial, &task.addresses)?,
         ask,
-        target: Some(target),
+        target: Some(Box::new(target)),
         port: None,
     })
 }
