@@ -84,9 +84,9 @@ class Place:
         """Starts an agent; it listens later (`is_listening`)."""
         return self._start(Agent, emulator, **options)
 
-    def session(self, laptop, emulator, *command):
+    def session(self, laptop, emulator, command):
         """Starts a client of an interactive session."""
-        return self._start(Session, laptop, emulator, *command)
+        return self._start(Session, laptop, emulator, command)
 
     def postgres(self):
         """Starts a PostgreSQL."""

@@ -1,27 +1,31 @@
 """TCP endpoints: the stock clearml-session with the stock agent, SSH through the gateway, and databases.
 
-The laptop reaches the gateway's machine only; the worker's address leads nowhere from there. What is typed here stands in
-docs/how-to/ssh-by-clearml-session.md and docs/how-to/databases.md.
+The laptop reaches the gateway's machine only; the worker's address leads nowhere from there. Two pages are followed here, their
+configuration and each of their commands.
 """
 
 import contextlib
 import hashlib
 import os
 import re
+import shlex
 
 import pytest
 from world import session
 from world.databases import PASSWORD as DATABASE_PASSWORD
-from world.namespace import GATEWAY, WORKER
+from world.namespace import WORKER
+from world.pages import blocks, commands, output
 from world.programs import CURL
 from world.session import Ssh
-from world.streams import Report, banner, first_port, is_refused, key_fingerprint, offered, public_port
+from world.streams import NAME, Report, banner, is_refused, key_fingerprint, offered, public_port
 from world.terminal import Terminal
 from world.wait import Stopwatch, noted, until
 
+SSH_PAGE = "docs/how-to/ssh-by-clearml-session.md"
+OPEN_SESSION, OPEN_SSH, COPY = commands(SSH_PAGE)
+PSQL, REDIS_CLI = commands("docs/how-to/databases.md")
+
 SSHD = 10022
-# As the pages call the gateway.
-NAME = "gateway.example.com"
 # What the task holds about where it is reached.
 REACHED_BY = ("external_address", "external_tcp_port", "upstream_task_port")
 
@@ -41,17 +45,21 @@ class World:
         self.place = place
         self.emulator = place.emulator(feature_set="basic")
         self.laptop = place.laptop()
+        self.laptop.knows(NAME)
         self.agent = place.agent(self.emulator)
-        self.session = place.session(self.laptop, self.emulator)
+        self.session = place.session(self.laptop, self.emulator, OPEN_SESSION)
         self.session.shows(r"Starting SSH tunnel", within=120)
+        configuration = place.directory / "portico.yaml"
+        (text,) = blocks(SSH_PAGE, "yaml")
+        configuration.write_text(text)
         # What is open is cut soon when the gateway ends.
-        self.gateway = place.gateway(self.emulator, **offered(), PORTICO__SHUTDOWN__STREAM_GRACE="1s")
+        self.gateway = place.gateway(self.emulator, PORTICO_CONFIG=configuration, PORTICO__SHUTDOWN__STREAM_GRACE="1s")
         self.task = self.session.task
         self.port = public_port(self.gateway, self.task)
 
     def ssh(self, port=None, **options):
         """SSH from the laptop through the gateway."""
-        return Ssh(self.laptop, port or self.port, GATEWAY, **options)
+        return Ssh(self.laptop, port or self.port, NAME, **options)
 
     @contextlib.contextmanager
     def run_again(self, *options):
@@ -79,11 +87,13 @@ def world(shared_place):
 def test_the_client_switches_by_itself_to_the_address_that_the_gateway_publishes(world, report):
     world.session.is_up()
     dials = world.session.dials()
-    assert (dials[0], dials[-1]) == (f"{WORKER}:{SSHD}", f"{GATEWAY}:{world.port}")
+    assert (dials[0], dials[-1]) == (f"{WORKER}:{SSHD}", f"{NAME}:{world.port}")
     assert is_refused(world.laptop, SSHD, WORKER)
+    for line in output(SSH_PAGE, OPEN_SESSION):
+        world.session.shows(line)
     runtime = world.emulator.runtime(world.task)
-    assert (runtime["external_address"], int(runtime["upstream_task_port"])) == (GATEWAY, SSHD)
-    report.note("session", command=session.COMMAND, task=world.task, dials=dials, public_port=world.port)
+    assert (runtime["external_address"], int(runtime["upstream_task_port"])) == (NAME, SSHD)
+    report.note("session", command=OPEN_SESSION, task=world.task, dials=dials, public_port=world.port)
 
 
 def test_ssh_through_the_gateway_ends_at_the_sessions_own_server(world, report):
@@ -98,8 +108,8 @@ def test_ssh_through_the_gateway_ends_at_the_sessions_own_server(world, report):
 
 def test_somebody_types_ssh_as_the_client_says(world):
     port = world.session.is_up()
-    command = "ssh root@localhost -p 8022".replace("8022", str(port))
-    terminal = world.place.keep(Terminal(world.laptop, command.split(), "ssh"))
+    assert str(port) in OPEN_SSH
+    terminal = world.place.keep(Terminal(world.laptop, OPEN_SSH.split(), "ssh"))
     terminal.shows(r"\(yes/no")
     terminal.types("yes")
     terminal.shows(r"password:")
@@ -125,13 +135,13 @@ def test_a_hundred_megabytes_arrive_whole_in_both_directions(world, report):
     data = os.urandom(100_000_000)
     (world.laptop.home / "results.tar").write_bytes(data)
     checksum = hashlib.sha256(data).hexdigest()
-    command = "scp -P 30000 results.tar root@gateway.example.com:"
+    assert str(world.port) in COPY
     watch = Stopwatch()
-    world.ssh().types(command.replace("30000", str(world.port)).replace(NAME, GATEWAY))
+    world.ssh().types(COPY)
     up = watch.seconds
     arrived = world.ssh().run("sha256sum /root/results.tar").split()[0]
     watch = Stopwatch()
-    world.ssh().types(f"scp -P {world.port} root@{GATEWAY}:results.tar back.tar")
+    world.ssh().types(f"scp -P {world.port} root@{NAME}:results.tar back.tar")
     down = watch.seconds
     back = hashlib.sha256((world.laptop.home / "back.tar").read_bytes()).hexdigest()
     assert (arrived, back) == (checksum, checksum)
@@ -150,7 +160,7 @@ def test_after_a_restart_of_the_gateway_the_client_is_back_on_the_same_port(worl
     world.session.is_up(since=seen)
     assert tunnel.run("echo back") == "back"
     noted(watch.seconds, promised=15)
-    assert world.session.dials()[-1] == f"{GATEWAY}:{world.port}"
+    assert world.session.dials()[-1] == f"{NAME}:{world.port}"
     report.note("restart", port=world.port, seconds_until_the_client_was_back=round(watch.seconds, 2))
 
 
@@ -164,7 +174,7 @@ def test_the_port_of_a_session_that_was_shut_down_is_closed(world):
 def test_a_session_that_runs_again_without_a_reset_is_found_at_its_new_server(world, report):
     left_behind = {key: world.emulator.runtime(world.task).get(key) for key in REACHED_BY}
     with world.run_again() as (client, port):
-        assert client.dials()[-1] == f"{GATEWAY}:{port}"
+        assert client.dials()[-1] == f"{NAME}:{port}"
         server = world.emulator.properties(world.task)["internal_ssh_port"]
         assert world.ssh(port).run("echo $SSH_CONNECTION").split()[3] == server
     # The port was still cooling, and so nobody else's.
@@ -177,7 +187,7 @@ def test_a_session_that_runs_again_after_a_reset_is_found_without_an_address_of_
     assert world.emulator.runtime(world.task) == {}
     # The reset takes the password away, too, and the script sets this one.
     with world.run_again("--password", "None") as (client, port):
-        assert client.dials()[-1] == f"{GATEWAY}:{port}"
+        assert client.dials()[-1] == f"{NAME}:{port}"
         server = world.emulator.properties(world.task)["internal_ssh_port"]
         assert world.ssh(port, password="None").run("echo $SSH_CONNECTION").split()[3] == server
     report.note("run again after a reset", dials=client.dials(), public_port=port, upstream=server)
@@ -188,7 +198,7 @@ def test_a_session_that_is_kept_alive_is_reached_beside_its_local_proxy(world, r
     client = world.place.session(world.laptop, world.emulator, command)
     local = client.is_up(within=120)
     port = public_port(world.gateway, client.task)
-    assert client.dials()[-1] == f"{GATEWAY}:{port}"
+    assert client.dials()[-1] == f"{NAME}:{port}"
     properties = world.emulator.properties(client.task)
     assert int(world.emulator.runtime(client.task)["upstream_task_port"]) == int(properties["internal_ssh_port"])
     assert properties["internal_ssh_port"] != properties["internal_stable_ssh_port"]
@@ -212,7 +222,7 @@ class Databases:
 
     def __init__(self, place):
         self.emulator = place.emulator(feature_set="advanced")
-        self.gateway = place.gateway(self.emulator, **offered(NAME), PORTICO__SHUTDOWN__STREAM_GRACE="1s")
+        self.gateway = place.gateway(self.emulator, **offered(30100, 30119), PORTICO__SHUTDOWN__STREAM_GRACE="1s")
         self.laptop = place.laptop()
         self.laptop.knows(NAME)
 
@@ -235,8 +245,7 @@ def test_psql_works_through_the_gateway_and_again_after_its_restart(databases, p
     port = public_port(databases.gateway, task.id)
 
     def psql(statement):
-        command = 'psql -h gateway.example.com -p 30000 -U postgres -c "select version()"'
-        *client, _, _ = command.replace("30000", str(port)).split()
+        *client, _ = shlex.split(PSQL.replace("30000", str(port)))
         return databases.type(*client, statement, "-X", "-At", "-v", "ON_ERROR_STOP=1")
 
     rows = "select count(*), md5(string_agg(word, ',' order by id)) from words"
@@ -247,13 +256,13 @@ def test_psql_works_through_the_gateway_and_again_after_its_restart(databases, p
     assert public_port(databases.gateway, task.id) == port
     assert psql(rows) == before
     address = f"{NAME}:{port}"
-    report.note("postgresql", server=psql("select version()"), address=address, checksum_of_100000_rows=before.split("|")[1])
+    report.note("postgresql", server=psql(shlex.split(PSQL)[-1]), address=address, checksum_of_100000_rows=before.split("|")[1])
     task.close()
 
 
 def test_redis_cli_works_on_the_port_that_its_task_asked_for(databases, place, report):
     redis = place.redis()
-    wanted = first_port(databases.gateway) + 7
+    wanted = 30107
     task = place.sdk_task(databases.emulator, name="redis")
     # Its agent tells the server where it runs; the property does not.
     databases.emulator.report_as_agent(task.id)
@@ -261,15 +270,14 @@ def test_redis_cli_works_on_the_port_that_its_task_asked_for(databases, place, r
     assert public_port(databases.gateway, task.id, "__cache") == wanted
 
     def redis_cli(*more, **options):
-        command = "redis-cli -h gateway.example.com -p 30001 ping"
-        *client, _ = command.replace("30001", str(wanted)).split()
+        *client, _ = REDIS_CLI.replace("30001", str(wanted)).split()
         return databases.type(*client, *more, **options)
 
     value = os.urandom(500_000).hex()
-    assert redis_cli("ping") == "PONG"
+    assert redis_cli(REDIS_CLI.split()[-1]) == "PONG"
     assert redis_cli("-x", "set", "kept", input=value) == "OK"
     assert redis_cli("get", "kept") == value
     server = re.search(r"redis_version:(\S+)", redis_cli("info", "server"))[1]
     report.note("redis", server=server, address=f"{NAME}:{wanted}", sha256=hashlib.sha256(value.encode()).hexdigest())
     task.close()
-    until(lambda: is_refused(databases.laptop, wanted, NAME), what="the port of a completed task is closed")
+    until(lambda: is_refused(databases.laptop, wanted), what="the port of a completed task is closed")

@@ -11,17 +11,15 @@ from .wait import until
 
 # It stands in the task, and in no log of the gateway.
 PASSWORD = f"session-{MARKER}"
-# As people type it.
-COMMAND = "clearml-session --queue default --router-enabled true --jupyter-lab true"
 # What it would ask for otherwise, and what it would fetch from the world outside.
 _ANSWERS = ("--password", PASSWORD, "--yes", "--disable-store-defaults", "--vscode-server", "false", "--skip-docker-network", "true")
 _BIN = Path(sys.executable).parent
 
 
 class Session(Terminal):
-    """One client on somebody's laptop."""
+    """One client on somebody's laptop, by the command that is typed there."""
 
-    def __init__(self, directory, laptop, emulator, command=COMMAND, user="alice"):
+    def __init__(self, directory, laptop, emulator, command, user="alice"):
         self.laptop = laptop
         self.emulator = emulator
         home = directory / "home"

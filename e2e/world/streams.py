@@ -1,19 +1,18 @@
 """TCP endpoints as their users see them: a gateway that offers them, the address that it publishes, what they hold to it."""
 
-import itertools
 import json
 import re
 import subprocess
 import sys
 from importlib import metadata
 
-from .namespace import GATEWAY
 from .programs import ROOT
 from .wait import until
 
-_PORTS = 20
-# Below the ports that the kernel takes for outgoing connections, and above those of everything else here.
-_start = itertools.count(30000, _PORTS)
+# The host of TCP endpoints, as the pages call the gateway. Ports are those of the pages, below the ones that the kernel takes for
+# outgoing connections and above those of everything else here.
+NAME = "gateway.example.com"
+FIRST, LAST = 30000, 30999
 
 _BANNER = """
 import socket, sys
@@ -23,41 +22,36 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as peer:
 """
 
 
-def offered(host=GATEWAY):
-    """The gateway's environment that makes it offer TCP endpoints under that name, on ports that nobody else has."""
-    start = next(_start)
+def offered(start, end):
+    """The gateway's environment that makes it offer TCP endpoints on those ports."""
     return {
-        "ROUTER__STREAM__EXTERNAL_URL": host,
+        "ROUTER__STREAM__EXTERNAL_URL": NAME,
         "ROUTER__STREAM__PORT_RANGE__START": start,
-        "ROUTER__STREAM__PORT_RANGE__END": start + _PORTS - 1,
+        "ROUTER__STREAM__PORT_RANGE__END": end,
     }
-
-
-def first_port(gateway):
-    """The first port of its range."""
-    return int(gateway.env["ROUTER__STREAM__PORT_RANGE__START"])
 
 
 def public_port(gateway, task, suffix="", within=15):
     """Waits until the task says where it is reached through the gateway; returns the port."""
-    host = gateway.env["ROUTER__STREAM__EXTERNAL_URL"]
-    start = first_port(gateway)
 
     def published():
         gateway.process.must_run()
-        runtime = gateway.emulator.runtime(task)
+        held = gateway.emulator.task(task)
+        runtime = held.get("runtime", {})
         port = int(runtime.get(f"external_tcp_port{suffix}") or 0)
-        return runtime.get(f"external_address{suffix}") == host and start <= port < start + _PORTS and port
+        is_ours = runtime.get(f"external_address{suffix}") == NAME and FIRST <= port <= LAST
+        assert is_ours, f"{held['status']}, {held.get('system_tags')}, {runtime}"
+        return port
 
     return until(published, within, what=f"the public port of task {task} is published")
 
 
-def banner(laptop, port, host=GATEWAY):
+def banner(laptop, port, host=NAME):
     """The first line that the server behind the port says."""
     return laptop.run(sys.executable, "-c", _BANNER, host, port).stdout.strip()
 
 
-def is_refused(laptop, port, host=GATEWAY):
+def is_refused(laptop, port, host=NAME):
     """Whether nobody listens there."""
     done = laptop.run("bash", "-c", f"exec 3<>/dev/tcp/{host}/{port}", check=False)
     return done.returncode != 0 and "Connection refused" in done.stderr
@@ -84,7 +78,7 @@ class Report:
         self.PATH.write_text(json.dumps(self.seen, indent=2) + "\n")
 
 
-def key_fingerprint(laptop, port, host=GATEWAY):
+def key_fingerprint(laptop, port, host=NAME):
     """The fingerprint of the SSH server's key there."""
     keys = laptop.run("ssh-keyscan", "-p", port, "-t", "ed25519", host).stdout
     known = laptop.run("ssh-keygen", "-l", "-f", "-", input=keys).stdout
