@@ -195,7 +195,7 @@ fn tell(
     api_url: &str,
     socket: &str,
     tasks: &[(&str, String)],
-    lines: Option<&(String, u16)>,
+    spoken: Option<&(String, u16)>,
 ) -> String {
     let router = &inside.site.router;
     let users = [
@@ -214,15 +214,15 @@ fn tell(
         let (access, secret) = (key.access_key, key.secret_key);
         format!("  CLEARML_API_HOST={api_url} CLEARML_API_ACCESS_KEY={access} CLEARML_API_SECRET_KEY={secret}\n")
     });
-    let lines = lines.map(|(host, port)| {
+    let stream = spoken.map(|(host, port)| {
         format!("\nOver TCP, as clearml-session and databases do (alice's):\n  nc {host} {port}\n")
     });
     format!(
-        "\nPortico is running. Open  {router}/\n\n{users}\nOr straight to a sample:\n{links}{lines}\nFor the SDK:\n{key}\n\
+        "\nPortico is running. Open  {router}/\n\n{users}\nOr straight to a sample:\n{links}{stream}\nFor the SDK:\n{key}\n\
          Look inside:\n  PORTICO__CONTROL__SOCKET={socket} portico status\n\nStop with Ctrl-C.\n",
         users = users.collect::<String>(),
         links = links.collect::<String>(),
-        lines = lines.unwrap_or_default(),
+        stream = stream.unwrap_or_default(),
         key = key.unwrap_or_default(),
     )
 }
