@@ -1,6 +1,6 @@
 //! Kubernetes: the connection, state in Secrets, and what is seen of the pods and of other gateways.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use portico_core::{
@@ -21,6 +21,9 @@ use crate::{
     config::{Config, PodDiscovery, Publish, SecretPlace},
     supervise::Supervisor,
 };
+
+/// How long the first list of gateways is waited for. Without it, tasks are served as if there were no others.
+const GATEWAYS: Duration = Duration::from_secs(30);
 
 /// A connection to the cluster that this process runs in.
 #[derive(Clone)]
@@ -121,6 +124,7 @@ impl Cluster {
             pods,
             pod_health,
             gateways,
+            waits_until: discovery.lease.as_ref().map(|_| clock.now().plus(GATEWAYS)),
             name: config.site.name.as_str().into(),
             publishes: config.publish == Publish::Always,
             rules,

@@ -22,6 +22,8 @@ pub(super) struct Joining {
     pub(super) pods: Live<Pods>,
     pub(super) pod_health: Live<SourceHealth>,
     pub(super) gateways: Live<Gateways>,
+    /// Until when the list of gateways, in which this one stands itself, is waited for; `None`: there is none.
+    pub(super) waits_until: Option<Timestamp>,
     /// This gateway's name among them.
     pub(super) name: Arc<str>,
     /// A gateway that writes nothing owns nothing, and serves all tasks for trial.
@@ -54,7 +56,8 @@ impl Joining {
     fn step(&self) {
         let (tasks, pods) = (self.task_health.get(), self.pod_health.get());
         // Half a view would show tasks as gone.
-        let observed = tasks.observed.zip(pods.observed).map(|(tasks, pods)| tasks.min(pods));
+        let both = tasks.observed.zip(pods.observed).map(|(tasks, pods)| tasks.min(pods));
+        let observed = both.filter(|_| self.knows_gateways());
         if observed.is_some() {
             let before = self.observation.get();
             let joined = join(&self.tasks.get(), &self.pods.get(), self.rules, &before);
@@ -74,6 +77,14 @@ impl Joining {
         if health != *self.health.get() {
             self.health.publish(health);
         }
+    }
+}
+
+impl Joining {
+    /// Whoever believed to be alone for a moment would write over what another gateway has written.
+    fn knows_gateways(&self) -> bool {
+        let is_late = self.waits_until.is_none_or(|until| self.clock.now() >= until);
+        is_late || !self.gateways.get().is_empty()
     }
 }
 

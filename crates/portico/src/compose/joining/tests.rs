@@ -79,6 +79,7 @@ fn joining(tasks: &[u8], pods: &[u8], gateways: Gateways) -> Joining {
         pods: Live::fixed(Pods::new(pods.iter().map(|number| pod(*number)).collect(), Vec::new())),
         pod_health: Live::fixed(well()),
         gateways: Live::fixed(gateways),
+        waits_until: None,
         name: "main".into(),
         publishes: true,
         rules: PodRules::default(),
@@ -157,4 +158,18 @@ fn while_no_gateway_is_heard_everybody_keeps_what_it_has() {
     joining.tasks = Live::fixed(Observation::new(vec![task(1), task(2)]));
     joining.pods = Live::fixed(Pods::new(vec![pod(1), pod(2)], Vec::new()));
     assert_eq!(seen(&joining), [id(1)]);
+}
+
+#[test]
+fn nothing_is_served_before_the_other_gateways_are_known() {
+    let mut joining = joining(&[1], &[1], Vec::new());
+    joining.waits_until = Some(at(30));
+    assert_eq!(seen(&joining), []);
+    assert_eq!(joining.health.get().observed, None);
+    joining.gateways = Live::fixed(vec![gateway("main", &[], at(0))]);
+    assert_eq!(seen(&joining), [id(1)]);
+    // Whoever finds no list goes on alone.
+    let mut alone = self::joining(&[1], &[1], Vec::new());
+    alone.waits_until = Some(at(0));
+    assert_eq!(seen(&alone), [id(1)]);
 }
