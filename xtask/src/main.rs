@@ -13,6 +13,7 @@
 mod bench;
 mod chart;
 mod check;
+mod cluster;
 mod commands;
 mod debian;
 mod dev;
@@ -55,6 +56,7 @@ enum Command {
     /// The end-to-end tests alone: a real browser, the real ClearML SDK, real applications
     E2e(e2e::Arguments),
     /// A real Kubernetes on this machine, in a network of its own: `up`, `test`, `down`
+    Cluster(cluster::Arguments),
     /// Install everything that the other commands need
     Setup(setup::Arguments),
     /// Change the decisions in every small way and show which changes no test notices
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::E2e(arguments) => e2e::run(&arguments),
+        Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -1,1 +1,8 @@
-//! Against a real API server.
+//! Against a real API server, which `cargo xtask cluster test` starts. One program, to save linking.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod gateways;
+mod load;
+mod pods;
+mod secrets;
+mod world;

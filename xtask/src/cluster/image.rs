@@ -1,0 +1,79 @@
+//! Images from files, without a registry: a tar of one layer and what describes it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+
+use super::node::ctr;
+use super::place::Run;
+use super::processes::output;
+use crate::place;
+
+/// A program that waits until it is told to end.
+const WAITS: &str = "package main\n\nimport (\n\t\"os\"\n\t\"os/signal\"\n\t\"syscall\"\n)\n\nfunc main() {\n\tend := make(chan os.Signal, 1)\n\tsignal.Notify(end, syscall.SIGTERM, syscall.SIGINT)\n\t<-end\n}\n";
+
+/// The image of a program that only waits. It holds a pod's network.
+pub(super) fn pause(run: &Run, name: &str) -> anyhow::Result<PathBuf> {
+    let home = place::cache()?.join("pause-1");
+    let program = home.join("files/pause");
+    if !program.exists() {
+        fs::create_dir_all(home.join("files")).context("cannot make a directory")?;
+        let source = home.join("main.go");
+        fs::write(&source, WAITS).context("cannot write a program")?;
+        let fresh = home.join("pause.new");
+        let mut build = Command::new("go");
+        build
+            .env("CGO_ENABLED", "0")
+            .args(["build", "-trimpath", "-ldflags", "-s -w", "-o"]);
+        output(build.arg(&fresh).arg(&source))?;
+        fs::rename(&fresh, &program).context("cannot keep the program")?;
+    }
+    of(
+        run,
+        name,
+        &home.join("files"),
+        &serde_json::json!({"Entrypoint": ["/pause"]}),
+    )
+}
+
+/// An image of the files below a directory.
+pub(super) fn of(run: &Run, name: &str, files: &Path, config: &serde_json::Value) -> anyhow::Result<PathBuf> {
+    let work = run.root().join("image");
+    let _ = fs::remove_dir_all(&work);
+    fs::create_dir_all(&work).context("cannot make a directory")?;
+    let mut tar = Command::new("tar");
+    tar.args([
+        "--create",
+        "--numeric-owner",
+        "--owner=0",
+        "--group=0",
+        "--sort=name",
+        "--file",
+    ]);
+    output(tar.arg(work.join("layer.tar")).arg("--directory").arg(files).arg("."))?;
+    let told = output(Command::new("sha256sum").arg(work.join("layer.tar")))?;
+    let digest = told.split(' ').next().context("no digest")?;
+    let described = serde_json::json!({
+        "architecture": "amd64", "os": "linux", "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
+    });
+    let manifest = serde_json::json!([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]);
+    fs::write(work.join("config.json"), described.to_string()).context("cannot describe the image")?;
+    fs::write(work.join("manifest.json"), manifest.to_string()).context("cannot describe the image")?;
+    let archive = run.root().join("image.tar");
+    let mut tar = Command::new("tar");
+    tar.arg("--create")
+        .arg("--file")
+        .arg(&archive)
+        .arg("--directory")
+        .arg(&work);
+    output(tar.args(["manifest.json", "config.json", "layer.tar"]))?;
+    Ok(archive)
+}
+
+/// Gives an image to the node.
+pub(super) fn load(run: &Run, archive: &Path) -> anyhow::Result<()> {
+    output(ctr(run).args(["images", "import", "--no-unpack"]).arg(archive)).map(drop)
+}
