@@ -160,6 +160,10 @@ impl RequestIds {
 
 /// A path fit for a log: bounded, and nothing in it can end a line or write to a terminal.
 pub(crate) fn recorded_path(path: &str) -> String {
+    // Nearly all are; it is done for every request.
+    if path.len() <= PATH_MAX && path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return path.to_owned();
+    }
     let mut recorded = String::with_capacity(path.len().min(PATH_MAX));
     for letter in path.chars().take(PATH_MAX) {
         if letter.is_control() {

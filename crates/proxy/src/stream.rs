@@ -16,7 +16,7 @@ mod refusal;
 mod serve;
 mod socket;
 
-pub(crate) use admit::needs_sign_in;
+pub(crate) use admit::{ASKING, may_stay, needs_sign_in};
 pub(crate) use arrival::{Arrival, Spread};
 pub(crate) use log::notice;
 pub(crate) use pipe::sweep;

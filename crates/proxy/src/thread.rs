@@ -24,8 +24,9 @@ use portico_core::{
     live::Cached,
     principal::User,
     routes::RouteTable,
+    streams::Admission,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -37,7 +38,7 @@ use crate::{
     listen::permits::Permits,
     record::{RequestId, RequestIds},
     settings::Settings,
-    stream::{Arrival, serve_all},
+    stream::{ASKING, Arrival, serve_all},
     upstream::{Upstreams, pool::Lane},
 };
 
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) is_draining: AtomicBool,
     /// Requests that wait for a task to appear.
     pub(crate) waiting: AtomicUsize,
+    /// Streams that wait for ClearML's answers.
+    pub(crate) asking: Semaphore,
     granted: Mutex<HashSet<u64>>,
     granted_hash: RandomState,
 }
@@ -87,9 +90,16 @@ impl Shared {
             counters,
             is_draining: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
+            asking: Semaphore::new(ASKING),
             granted: Mutex::default(),
             granted_hash: RandomState::new(),
         }
+    }
+
+    /// True if streams are let in where somebody is signed in.
+    pub(crate) fn notes_addresses(&self) -> bool {
+        let streams = self.settings.streams.as_ref();
+        streams.is_some_and(|streams| streams.admission == Admission::SignedIn)
     }
 
     /// Tells the audit log of a user's first way through to an endpoint, in this session.

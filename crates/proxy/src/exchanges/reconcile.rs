@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -10,8 +11,8 @@ use futures_util::{StreamExt as _, stream};
 use portico_core::{
     access::{Decision, Sight, Who, decide},
     audit::{AuditEvent, AuditKind},
-    endpoint::{EndpointId, EndpointKey},
-    principal::{Method, Principal, SessionId, UserId},
+    endpoint::{EndpointId, EndpointKey, TaskId},
+    principal::{Method, Principal, SessionId, User, UserId},
     refusal::Refusal,
     routes::{Resolved, RouteTable},
     secret::Secret,
@@ -19,7 +20,12 @@ use portico_core::{
 use tokio::time::timeout;
 
 use super::{CutReason, Exchange, Exchanges};
-use crate::{doors::Doors, record::Kind, stream::needs_sign_in, thread::Shared};
+use crate::{
+    doors::Doors,
+    record::Kind,
+    stream::{may_stay, needs_sign_in},
+    thread::Shared,
+};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Longer than anything in here may take: what ClearML does not answer is asked again in the next round.
@@ -32,8 +38,10 @@ const AT_ONCE: usize = 64;
 struct Group {
     /// By token too: of two log-ins of one user, one may have ended.
     user: Option<(UserId, Method, Option<SessionId>, Secret)>,
+    /// Of a stream that a user let in: somebody else may be signed in there.
+    address: Option<IpAddr>,
     endpoint: EndpointId,
-    upstream: std::net::SocketAddr,
+    upstream: SocketAddr,
 }
 
 impl Exchanges {
@@ -48,7 +56,7 @@ impl Exchanges {
             if !seen.is_some_and(|seen| Arc::ptr_eq(&seen, &table)) {
                 shared.upstreams.retain(&table);
             }
-            self.decide_again(doors, &table).await;
+            self.decide_again(shared, &table).await;
             self.rounds.fetch_add(1, Ordering::Relaxed);
             seen = Some(table);
             let changed = async {
@@ -64,7 +72,8 @@ impl Exchanges {
         }
     }
 
-    async fn decide_again(&self, doors: &Doors, table: &RouteTable) {
+    async fn decide_again(&self, shared: &Shared, table: &RouteTable) {
+        let doors = &shared.doors;
         let mut groups: HashMap<Group, Vec<Arc<Exchange>>> = HashMap::new();
         for exchange in self.snapshot() {
             if exchange.cut.reason().is_none() {
@@ -74,7 +83,7 @@ impl Exchanges {
         stream::iter(groups.into_values())
             .for_each_concurrent(AT_ONCE, async |exchanges| {
                 let Some(first) = exchanges.first() else { return };
-                let Ok(Err((reason, refusal))) = timeout(PATIENCE, judge(doors, table, first)).await else {
+                let Ok(Err((reason, refusal))) = timeout(PATIENCE, judge(shared, table, first)).await else {
                     return;
                 };
                 for exchange in &exchanges {
@@ -92,40 +101,63 @@ fn group(exchange: &Exchange) -> Group {
             Principal::Nobody => None,
             Principal::User(user) => Some((user.id.clone(), user.method, user.session.clone(), user.token.clone())),
         },
+        address: admitted_as_user(exchange).then_some(exchange.client),
         endpoint: exchange.endpoint.id,
         upstream: exchange.endpoint.upstream,
     }
 }
 
-/// May it go on? Only an answer replaces an answer: while ClearML cannot be asked, what is open stays open.
-async fn judge(doors: &Doors, table: &RouteTable, exchange: &Exchange) -> Result<(), (CutReason, Refusal)> {
+/// True for a stream that was let in because somebody is signed in at its address.
+fn admitted_as_user(exchange: &Exchange) -> bool {
+    exchange.kind() == Kind::Tcp && exchange.principal != Principal::Nobody
+}
+
+/// May it go on?
+async fn judge(shared: &Shared, table: &RouteTable, exchange: &Exchange) -> Result<(), (CutReason, Refusal)> {
     let endpoint = &exchange.endpoint;
     let resolved = of_key(table, &endpoint.key);
-    match &resolved {
+    let now = match &resolved {
         // What is at the old address now may be somebody else's.
         Resolved::Endpoint(now) if now.upstream != endpoint.upstream => {
             return Err((CutReason::Ended, Refusal::NoEndpoint));
         }
-        Resolved::Endpoint(now) if now.access.who == Who::Public => return Ok(()),
-        // Let in for its address, not as a user.
-        Resolved::Endpoint(now) if exchange.kind() == Kind::Tcp && exchange.principal == Principal::Nobody => {
-            return if needs_sign_in(now) {
-                Err((CutReason::NotAllowed, Refusal::LogInRequired))
-            } else {
-                Ok(())
-            };
-        }
-        Resolved::Endpoint(_) => {}
+        Resolved::Endpoint(now) => *now,
         Resolved::Refused { refusal, .. } => return Err((CutReason::Ended, (*refusal).clone())),
         Resolved::Nothing(_) | Resolved::Outside => return Err((CutReason::Ended, Refusal::NoEndpoint)),
+    };
+    match &exchange.principal {
+        Principal::User(user) if admitted_as_user(exchange) => {
+            let judged = judge_user(&shared.doors, user, &resolved, endpoint.key.task).await;
+            if judged.is_err() && may_stay(shared, exchange.client, now).await {
+                return Ok(());
+            }
+            judged
+        }
+        _ if now.access.who == Who::Public => Ok(()),
+        Principal::User(user) => judge_user(&shared.doors, user, &resolved, endpoint.key.task).await,
+        // Let in for its address, not as a user.
+        Principal::Nobody if exchange.kind() == Kind::Tcp && !needs_sign_in(now) => Ok(()),
+        Principal::Nobody => verdict(Refusal::LogInRequired),
     }
-    if let Err(refusal) = doors.gatekeeper.recheck(&exchange.principal).await {
-        return verdict(refusal);
-    }
-    let mut decision = decide(&exchange.principal, &resolved, Sight::Unasked);
-    if let (Decision::AskSight, Principal::User(user)) = (&decision, &exchange.principal) {
-        let sight = doors.gatekeeper.sight(user, endpoint.key.task).await;
-        decision = decide(&exchange.principal, &resolved, sight);
+}
+
+/// Only an answer replaces an answer: while ClearML cannot be asked, what is open stays open.
+async fn judge_user(
+    doors: &Doors,
+    user: &Arc<User>,
+    resolved: &Resolved<'_>,
+    task: TaskId,
+) -> Result<(), (CutReason, Refusal)> {
+    // As whom ClearML knows the user now: rights may have gone since the exchange was opened.
+    let user = match doors.gatekeeper.current(user).await {
+        Ok(user) => user,
+        Err(refusal) => return verdict(refusal),
+    };
+    let principal = Principal::User(user.clone());
+    let mut decision = decide(&principal, resolved, Sight::Unasked);
+    if decision == Decision::AskSight {
+        let sight = doors.gatekeeper.sight(&user, task).await;
+        decision = decide(&principal, resolved, sight);
     }
     match decision {
         Decision::Allow | Decision::AskSight => Ok(()),
@@ -149,7 +181,7 @@ pub(crate) fn of_key<'t>(table: &'t RouteTable, key: &EndpointKey) -> Resolved<'
 
 fn verdict(refusal: Refusal) -> Result<(), (CutReason, Refusal)> {
     match refusal {
-        Refusal::ClearmlAway | Refusal::Overloaded => Ok(()),
+        Refusal::ClearmlAway | Refusal::Overloaded | Refusal::ShuttingDown | Refusal::Internal => Ok(()),
         Refusal::LogInRequired | Refusal::CredentialRejected => Err((CutReason::SignedOut, refusal)),
         refusal => Err((CutReason::NotAllowed, refusal)),
     }

@@ -34,13 +34,13 @@ impl Turn {
         let table = thread.table();
         let location = locate(path);
         let is_public = is_public(&resolve(&table, location.as_ref()));
-        let principal = match identified {
+        let (principal, session) = match identified {
             Ok(identified) => {
                 self.cookies = identified.set_cookies;
-                identified.principal
+                (identified.principal, identified.session)
             }
             // Who need not be known need not wait until ClearML is back.
-            Err(Refusal::ClearmlAway | Refusal::Overloaded) if is_public => Principal::Nobody,
+            Err(Refusal::ClearmlAway | Refusal::Overloaded) if is_public => (Principal::Nobody, None),
             Err(refusal) => return Err(refusal),
         };
         self.log.is_of(&principal);
@@ -54,6 +54,11 @@ impl Turn {
                 extra_hosts: &site.extra_hosts,
             };
             foreign::guard(&principal, &asked)?;
+            // Not before: a page from elsewhere must not sign a visitor in where the visitor's browser is.
+            if thread.shared.notes_addresses() {
+                let gatekeeper = &thread.shared.doors.gatekeeper;
+                gatekeeper.note(&principal, session.as_deref(), self.log.client);
+            }
         }
         let decided = self.decide(&principal, table, location.as_ref()).await;
         self.audit(&principal, location.as_ref(), &decided);

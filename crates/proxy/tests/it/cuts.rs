@@ -10,6 +10,7 @@ use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 use crate::{
     gateway::{Gateway, Spec, as_user, gateway, path, request, task},
     peers::{Peer, behaves, misbehaves, nowhere},
+    stream::judged_again,
     tunnels::{as_alice, handshake, open},
     world::{eventually, second_token, token},
 };
@@ -130,12 +131,7 @@ async fn nothing_is_cut_while_clearml_is_away() {
     let mut socket = as_alice(&gateway).await;
     gateway.server.script().is_away = true;
     gateway.clock.advance(Duration::from_secs(61));
-    // The round that is under way may have begun before.
-    let enough = gateway.exchanges.rounds() + 3;
-    eventually("all has been decided again", || {
-        (gateway.exchanges.rounds() >= enough).then_some(())
-    })
-    .await;
+    judged_again(&gateway).await;
     assert!(is_alive(&mut socket).await);
 }
 

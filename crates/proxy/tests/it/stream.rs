@@ -1,8 +1,13 @@
 //! Streams: TCP endpoints on public ports of their own, over real sockets.
 
+mod admission;
+mod bounds;
 mod bytes;
+mod churn;
 mod peers;
 mod ports;
+mod proxy_protocol;
+mod shutdown;
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -12,7 +17,7 @@ use std::{
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -85,6 +90,23 @@ pub(crate) async fn is_turned_away(port: u16) -> bool {
         Ok(mut stream) => is_reset(&mut stream).await,
         Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
     }
+}
+
+/// A visitor's connection from this address of the machine.
+pub(crate) async fn connect_from(address: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((address, 0).into())?;
+    socket.connect(at(port)).await
+}
+
+/// Waits until all that is open has been decided again.
+pub(crate) async fn judged_again(gateway: &Gateway) {
+    // The round that is under way may have begun before.
+    let enough = gateway.exchanges.rounds() + 3;
+    eventually("all has been decided again", || {
+        (gateway.exchanges.rounds() >= enough).then_some(())
+    })
+    .await;
 }
 
 /// Waits until the other side has closed the connection, and says whether by a reset.
