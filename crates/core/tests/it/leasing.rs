@@ -134,6 +134,11 @@ fn without_cooling_a_port_is_free_at_once() {
     let give = |wishes: &[Wish], leases: &Arc<Leases>| allocate(wishes, leases, &rules, &BTreeSet::new(), at(0));
     let held = give(&[wish(1)], &none());
     assert_eq!(port(&give(&[wish(2)], &held.leases), 2), Some(30000));
+    // Two that name it get it no more than with cooling.
+    let both = give(&[hinting(1, 30000), hinting(2, 30000)], &none());
+    assert!(both.leases.is_empty());
+    let both = give(&[hinting(1, 30000), fixed(2, 30000)], &none());
+    assert!(both.leases.is_empty());
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! What a TCP endpoint's keys mean, at each stage of its task's life: one test for each trap.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use portico_core::{
     access::Who,
     observe::{ObservedTask, SessionClaims, TaskStatus},
-    ports::PortBook,
+    ports::{PortBook, PortRange, Rules, allocate},
     refusal::Refusal,
     routes::{Policy, Resolved, RouteTable},
     streams::{Admission, address},
@@ -326,4 +326,49 @@ fn a_path_does_not_lead_into_a_tcp_endpoint() {
         matches!(gateway.table.at(task_id(1), None), Resolved::Endpoint(endpoint) if endpoint.upstream.port() == 80)
     );
     assert_eq!(gateway.way(1), "30000>10.0.0.1:22");
+}
+
+#[test]
+fn a_table_follows_its_ports_where_nothing_else_changed() {
+    let seen = observation([alices(stream("10.0.0.1", 22, None))]);
+    let policy = Arc::new(policy_at(HOST, Admission::Open));
+    let pending = RouteTable::build_with_ports(&seen, &policy, &Arc::default(), None);
+    assert!(pending.is_empty());
+    let mut gateway = Gateway::new();
+    gateway.sees(alices(stream("10.0.0.1", 22, None)));
+    let ports = gateway.table.ports();
+    let table = RouteTable::build_with_ports(&seen, &policy, ports, Some(&pending));
+    assert_eq!(
+        table.endpoints().map(|endpoint| endpoint.port).collect::<Vec<_>>(),
+        [Some(30000)]
+    );
+    let again = RouteTable::build_with_ports(&seen, &policy, &Arc::default(), Some(&table));
+    assert!(again.is_empty());
+}
+
+#[test]
+fn another_range_moves_an_endpoint_and_not_its_target() {
+    let mut gateway = Gateway::new();
+    gateway.sees(alices(stream("10.0.0.1", 22, None)));
+    let mut policy = policy_at(HOST, Admission::Open);
+    let range = PortRange::new(31000, 31009).expect("a range");
+    if let Some(streams) = &mut policy.streams {
+        streams.range = range;
+    }
+    let seen = observation([alices(stream(HOST, 30000, Some(23)))]);
+    let wishes = RouteTable::wishes(&seen, &policy, &gateway.leases);
+    let rules = Rules { range, ..rules() };
+    let book = Arc::new(allocate(
+        &wishes,
+        &gateway.leases,
+        &rules,
+        &BTreeSet::new(),
+        gateway.now,
+    ));
+    let table = RouteTable::build_with_ports(&seen, &Arc::new(policy), &book, None);
+    let ways: Vec<_> = table
+        .endpoints()
+        .map(|endpoint| (endpoint.port, endpoint.upstream.port()))
+        .collect();
+    assert_eq!(ways, [(Some(31000), 22)]);
 }
