@@ -86,7 +86,11 @@ pub(crate) fn beside(address: SocketAddr, port: u16) -> Spec {
 
 /// True if a visitor of its own is turned away by a reset, however early.
 pub(crate) async fn is_turned_away(port: u16) -> bool {
-    match TcpStream::connect(at(port)).await {
+    is_turned_away_from(Ipv4Addr::LOCALHOST, port).await
+}
+
+pub(crate) async fn is_turned_away_from(address: Ipv4Addr, port: u16) -> bool {
+    match connect_from(address, port).await {
         Ok(mut stream) => is_reset(&mut stream).await,
         Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
     }
