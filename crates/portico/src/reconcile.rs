@@ -57,13 +57,13 @@ impl Reconcile {
         let mut blocked = Blocked::new(self.ledger.recorded().iter().map(|lease| lease.port));
         let mut has_ports = true;
         loop {
-            self.step(&mut blocked).await;
+            // Not asked again below: what the step did not know would be news to nobody.
+            let has_seen = self.step(&mut blocked).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(COALESCE) => {}
             }
             let later = self.later(&blocked);
-            let has_seen = self.health.get().observed.is_some();
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = self.observation.changed() => if changed.is_none() { return },
@@ -83,8 +83,9 @@ impl Reconcile {
         look.into_iter().chain(self.ledger.spared()).min()
     }
 
-    /// One comparison of what is with what should be. It is told nothing: it looks at everything.
-    async fn step(&mut self, blocked: &mut Blocked) {
+    /// One comparison of what is with what should be. It is told nothing: it looks at everything. True if there was anything to
+    /// see.
+    async fn step(&mut self, blocked: &mut Blocked) -> bool {
         // In this order: whoever sees well has published what is seen.
         let has_seen = self.health.get().observed.is_some();
         let (observation, policy) = (self.observation.get(), self.policy.get());
@@ -122,6 +123,7 @@ impl Reconcile {
             );
         }
         self.table.publish(new);
+        has_seen
     }
 
     /// Who gets which port, written down before anybody is told.

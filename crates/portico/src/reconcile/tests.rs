@@ -150,6 +150,7 @@ struct Running {
     store: Arc<Moody>,
     clock: ManualClock,
     observation: Publish<Observation>,
+    health: Publish<SourceHealth>,
     open_ports: Publish<OpenPorts>,
     /// Kept: a loop whose policy nobody holds any more ends.
     _policy: Publish<Policy>,
@@ -159,15 +160,24 @@ struct Running {
     ended: JoinSet<()>,
 }
 
+/// How well a source sees that has seen.
+fn seeing() -> SourceHealth {
+    SourceHealth {
+        observed: Some(start()),
+        failing: None,
+    }
+}
+
 async fn running(store: Arc<Moody>, ports: u16, tasks: &[u8]) -> Running {
+    starting(store, ports, tasks, seeing()).await
+}
+
+async fn starting(store: Arc<Moody>, ports: u16, tasks: &[u8], health: SourceHealth) -> Running {
     let clock = ManualClock::at(start());
     let (ledger, recording) = Ledger::open(store.clone()).await.expect("the store reads");
     let policy = Arc::new(policy(ports));
     let (observation, seen) = live(Observation::new(tasks.iter().map(|number| task(*number)).collect()));
-    let known = Live::fixed(SourceHealth {
-        observed: Some(start()),
-        failing: None,
-    });
+    let (health, known) = live(health);
     let (open_ports, opened) = live(OpenPorts::default());
     let (allow, allowed) = live((*policy).clone());
     let (publish, table) = live(RouteTable::empty(policy.clone()));
@@ -189,6 +199,7 @@ async fn running(store: Arc<Moody>, ports: u16, tasks: &[u8]) -> Running {
         store,
         clock,
         observation,
+        health,
         open_ports,
         _policy: allow,
         recording,
@@ -296,15 +307,25 @@ async fn no_lease_ends_before_there_was_anything_to_see() {
     reconcile.step(&mut blocked).await;
     assert_eq!(store.leases().await.len(), 1, "it is not known to be gone");
     observation.publish(Observation::new(vec![task(1)]));
-    health.publish(SourceHealth {
-        observed: Some(start()),
-        failing: None,
-    });
+    health.publish(seeing());
     reconcile.step(&mut blocked).await;
     assert_eq!(table.get().len(), 1);
     observation.publish(Observation::default());
     reconcile.step(&mut blocked).await;
     assert_eq!(store.leases().await.len(), 0);
+}
+
+#[tokio::test]
+async fn what_becomes_known_while_a_table_is_made_is_news() {
+    let running = starting(Arc::default(), 1, &[1], SourceHealth::default()).await;
+    let mut table = running.table.clone();
+    while running.port(1) != Err(Refusal::PortPending.code()) {
+        table.changed().await.expect("the loop runs");
+    }
+    // Now the loop waits for more that belongs together.
+    running.health.publish(seeing());
+    running.until("it has a port", |now| now.port(1).is_ok()).await;
+    running.stops().await;
 }
 
 #[tokio::test]
