@@ -157,7 +157,8 @@ pub struct StreamSettings {
     pub connections: usize,
     /// Connections from one address; more are closed at once. A trusted proxy that tells no other address is exempt.
     pub connections_per_address: usize,
-    /// Connections to one endpoint's application that are being made at the same time; more visitors are turned away.
+    /// Connections to one endpoint's application that are being made at the same time; further visitors wait, for half the time
+    /// of [`StreamSettings::connect`].
     pub dials_per_endpoint: usize,
     /// Until an application accepts a connection. Short: whoever waits at an open port hears nothing, and `clearml-session` takes
     /// 20 s to give up, but 3 s after a closed connection (observed with clearml-session 0.17.0).

@@ -9,8 +9,8 @@ use std::{
     collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -19,6 +19,7 @@ use portico_core::{
     endpoint::{Endpoint, EndpointId, Prefix},
     routes::RouteTable,
 };
+use tokio::sync::Semaphore;
 
 pub use dial::{Probe, probe};
 pub use traffic::Traffic;
@@ -83,8 +84,8 @@ pub(crate) struct Upstream {
     since: Instant,
     has_accepted: AtomicBool,
     decided: AtomicU8,
-    /// Streams that wait for their connection.
-    dialing: AtomicUsize,
+    /// Places for streams that wait for their connection.
+    dialing: OnceLock<Semaphore>,
     /// Held by whoever finds out about the prefix; the rest waits for the result.
     finding: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -101,7 +102,7 @@ impl Upstream {
             since: Instant::now(),
             has_accepted: AtomicBool::new(false),
             decided: AtomicU8::new(UNDECIDED),
-            dialing: AtomicUsize::new(0),
+            dialing: OnceLock::new(),
             finding: tokio::sync::Mutex::new(None),
         }
     }
@@ -133,11 +134,9 @@ impl Upstream {
         }
     }
 
-    /// A place among the streams that wait for their connection; `None` if `limit` of them do already.
-    pub(crate) fn dialing(&self, limit: usize) -> Option<Dialing<'_>> {
-        let place = Dialing(self);
-        let before = self.dialing.fetch_add(1, Ordering::Relaxed);
-        (before < limit).then_some(place)
+    /// The `limit` places for streams that wait for their connection.
+    pub(crate) fn dialing(&self, limit: usize) -> &Semaphore {
+        self.dialing.get_or_init(|| Semaphore::new(limit))
     }
 
     /// Whatever listened there is gone; its successor may want its prefix otherwise.
@@ -161,15 +160,5 @@ impl Upstream {
             Prefix::Keep => KEEP,
         };
         self.decided.store(decided, Ordering::Relaxed);
-    }
-}
-
-/// A place among the streams that wait for their connection to an application.
-#[derive(Debug)]
-pub(crate) struct Dialing<'u>(&'u Upstream);
-
-impl Drop for Dialing<'_> {
-    fn drop(&mut self) {
-        self.0.dialing.fetch_sub(1, Ordering::Relaxed);
     }
 }

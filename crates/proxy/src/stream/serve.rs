@@ -4,7 +4,7 @@ use std::{net::IpAddr, rc::Rc, sync::Arc, time::Instant};
 
 use portico_auth::client_address::is_trusted;
 use portico_core::{endpoint::Endpoint, routes::RouteTable};
-use tokio::{net::TcpStream, sync::mpsc};
+use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 
 use super::{
     admit::admit,
@@ -141,9 +141,14 @@ async fn connect(
     log: &mut Log,
 ) -> Result<TcpStream, StreamRefusal> {
     let upstream = thread.shared.upstreams.of(endpoint);
-    let _dialing = upstream
-        .dialing(settings.dials_per_endpoint)
-        .ok_or(StreamRefusal::Busy)?;
+    // Many may come at once, a pool of database connections say. They wait, but not where the application does not answer.
+    let place = timeout(
+        settings.connect / 2,
+        upstream.dialing(settings.dials_per_endpoint).acquire(),
+    );
+    let Ok(Ok(_place)) = place.await else {
+        return Err(StreamRefusal::Busy);
+    };
     let began = Instant::now();
     let dialed = dial::dial(endpoint.upstream, settings.connect).await;
     log.connect = Some(began.elapsed());

@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, time::Duration};
 use portico_core::access::Who;
 use portico_proxy::StreamRefusal;
 use socket2::{Domain, Socket, Type};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, task::JoinSet};
 
 use super::{at, connect_from, echo, free_port, is_served, is_turned_away, is_turned_away_from, open, peers};
 use crate::{
@@ -48,6 +48,23 @@ async fn too_many_connections_are_closed_at_once() {
     })
     .await;
     assert!(is_served(port).await);
+}
+
+/// A pool of database connections opens them all at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_come_at_once_are_led_to_the_application_in_turn() {
+    let peer = peers::echoes().await;
+    let port = free_port();
+    let gateway = Gateway::start(&[Spec::tcp(peer.address, port)], Who::Visible, |settings| {
+        settings.streams.as_mut().unwrap().dials_per_endpoint = 1;
+    })
+    .await;
+    open(&gateway, port).await;
+    let mut visitors = JoinSet::new();
+    for _ in 0..100 {
+        visitors.spawn(is_served(port));
+    }
+    assert!(visitors.join_all().await.into_iter().all(|served| served));
 }
 
 /// Visitors who begin a connection and leave it at that.
