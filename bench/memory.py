@@ -20,7 +20,7 @@ def measure(directory, arguments):
         emulator = stage.emulator()
         # What it publishes is another measurement's.
         gateway = stage.gateway(emulator, PORTICO__LOG__ACCESS_LOG="off", PORTICO__PUBLISH="never")
-        rows.append(["no routes", _mib(_settled([gateway.process.pid]))])
+        rows.append(["no routes", _mib(settled([gateway.process.pid]))])
         gateway.stop()
         application = stage.start(Application)
         sockets = stage.start(idle.Sockets)
@@ -30,13 +30,13 @@ def measure(directory, arguments):
         gateway.start()
         took = wait_for_routes(gateway, arguments.routes)
         pids = [gateway.process.pid]
-        rows.append([f"{arguments.routes} routes", _mib(_settled(pids))])
+        rows.append([f"{arguments.routes} routes", _mib(settled(pids))])
         rows.append(["the most until then", _mib(load.most_kib(pids))])
         rows.append(["until all are routed, from ready", f"{took:.1f} s"])
         rows.append(["CPU for watching them, while nobody visits", _watching(pids)])
         session = log_in(gateway, "alice")
         load.run(f"{gateway.url}/service/{task}/kib", {"Cookie": session}, pids, arguments.seconds * 3)
-        rows.append(["the same after a round of load, 64 connections", _mib(_settled(pids))])
+        rows.append(["the same after a round of load, 64 connections", _mib(settled(pids))])
         # Anew, because what the load took and gave back would be used again.
         gateway.restart()
         wait_for_routes(gateway, arguments.routes)
@@ -50,13 +50,13 @@ def measure(directory, arguments):
 
 def _sockets(url, path, cookie, pids):
     with closing(idle.open_socket(url, path, cookie)), ExitStack() as opened:
-        before = _settled(pids)
+        before = settled(pids)
         for _ in range(SOCKETS):
             opened.enter_context(closing(idle.open_socket(url, path, cookie)))
         return (load.resident_kib(pids) - before) / SOCKETS
 
 
-def _settled(pids):
+def settled(pids):
     """The memory in use once it changes no longer, in KiB."""
     last, since = load.resident_kib(pids), time.monotonic()
     while time.monotonic() - since < _STILL:

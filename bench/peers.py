@@ -97,10 +97,12 @@ SESSION = f"{0xA11CE:064x}"
 class Nginx:
     """One nginx with one worker on one core."""
 
-    def __init__(self, name, directory, core, body, port, address):
+    frame = _FRAME
+
+    def __init__(self, name, directory, core, body, port, address, **more):
         directory.mkdir(parents=True, exist_ok=True)
         file = directory / "nginx.conf"
-        file.write_text(_FRAME.format(directory=directory, body=body))
+        file.write_text(self.frame.format(directory=directory, body=body, address=address, port=port, **more))
         self.url = f"http://{address}:{port}"
         with on_core(core):
             # As root it would look for a user named nobody to read files that only root may read.

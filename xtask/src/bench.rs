@@ -8,7 +8,7 @@ use crate::steps::Steps;
 use crate::{debian, place, python};
 
 /// Debian packages besides those of the end-to-end tests.
-const PACKAGES: [&str; 1] = ["wrk"];
+const PACKAGES: [&str; 2] = ["wrk", "libnginx-mod-stream"];
 
 /// What is measured, and the variable that names another binary instead of the one that is built.
 const PROGRAMS: [(&str, &str); 2] = [("PORTICO_BIN", "portico"), ("PORTICO_EMULATOR_BIN", "clearml-emulator")];
@@ -16,7 +16,7 @@ const PROGRAMS: [(&str, &str); 2] = [("PORTICO_BIN", "portico"), ("PORTICO_EMULA
 /// Arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// `http`, `memory`, `publish`, `table`, or nothing for all; `--help` shows more
+    /// `http`, `memory`, `publish`, `streams`, `table`, or nothing for all; `--help` shows more
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     bench: Vec<String>,
 }
