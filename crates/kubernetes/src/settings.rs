@@ -72,6 +72,8 @@ pub fn connect(settings: &Settings) -> Result<Kube, ConnectError> {
     // Who asks again decides when.
     config.default_retry = false;
     config.root_cert_file.clone_from(&settings.ca_file);
+    // The file is all that counts. Without this the system's certificates are loaded first, which an empty image does not have.
+    config.root_cert = settings.ca_file.as_ref().map(|_| Vec::new());
     config.auth_info.token_file = settings.token_file.as_ref().map(|path| path.display().to_string());
     config.auth_info.token = settings.token.as_ref().map(|token| token.reveal().to_owned().into());
     let client = Client::try_from(config).map_err(|error| ConnectError::Client(error.to_string()))?;

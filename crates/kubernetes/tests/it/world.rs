@@ -40,8 +40,9 @@ pub(crate) struct World {
     reason = "a test is told by its environment where the server is"
 )]
 pub(crate) fn settings() -> Settings {
-    let told =
-        |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask cluster test`"));
+    let told = |name| {
+        std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask cluster test --only-api`"))
+    };
     Settings {
         server: told("PORTICO_TEST_API_SERVER"),
         ca_file: Some(PathBuf::from(told("PORTICO_TEST_API_CA"))),
