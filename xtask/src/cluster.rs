@@ -9,6 +9,8 @@ mod place;
 mod processes;
 mod trust;
 
+use std::path::Path;
+
 use anyhow::Context;
 
 use crate::steps::Steps;
@@ -31,8 +33,15 @@ enum What {
     Up,
     /// End the cluster and remove everything that belongs to it
     Down,
-    /// The tests of crates/kubernetes against an API server; needs neither root nor Debian packages
-    Test,
+    /// The tests of crates/kubernetes against an API server, then Portico from its chart in a cluster that is started for it
+    Test(Test),
+}
+
+#[derive(clap::Args)]
+struct Test {
+    /// Only the tests of crates/kubernetes; needs neither root nor Debian packages
+    #[arg(long)]
+    only_api: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -42,10 +51,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         What::Fetch => pieces::ALL.iter().try_for_each(|piece| piece.install(&mut steps)),
         What::Up => up(&mut steps),
         What::Down => down(&mut steps),
-        What::Test => with_api_server(&mut steps, &mut tally),
+        What::Test(test) => test_all(&mut steps, &mut tally, test),
     };
     let finished = steps.finish();
-    if matches!(arguments.what, What::Test) {
+    if matches!(arguments.what, What::Test(_)) {
         println!("{tally}");
     }
     finished.and(outcome)
@@ -88,6 +97,55 @@ fn down(steps: &mut Steps) -> anyhow::Result<()> {
         run.remove()?;
         Ok("nothing is left".to_owned())
     })
+}
+
+fn test_all(steps: &mut Steps, tally: &mut Tally, test: &Test) -> anyhow::Result<()> {
+    with_api_server(steps, tally)?;
+    if test.only_api {
+        return Ok(());
+    }
+    steps.run("build", &mut crate::e2e::build())?;
+    let helm = crate::chart::helm::install(steps)?;
+    let python = crate::python::environment(steps)?;
+    up(steps)?;
+    let outcome = in_cluster(steps, tally, &helm, &python);
+    // The logs of what failed go with the cluster: what the tests show of them must do.
+    down(steps).and(outcome)
+}
+
+/// Runs the end-to-end tests of the cluster in its network.
+fn in_cluster(steps: &mut Steps, tally: &mut Tally, helm: &Path, python: &Path) -> anyhow::Result<()> {
+    let run = Run::cluster()?;
+    steps.inspect("images of what was built", || {
+        for (name, program) in [("portico", "portico"), ("emulator", "clearml-emulator")] {
+            let archive = image::program(
+                &run,
+                &format!("portico.local/{name}:dev"),
+                &crate::place::built(program)?,
+            )?;
+            image::load(&run, &archive)?;
+        }
+        Ok("portico.local/portico:dev, portico.local/emulator:dev".to_owned())
+    })?;
+    let kubeconfig = run.kubeconfig("admin");
+    let with = |program: &Path| format!("{} --kubeconfig {}", program.display(), kubeconfig.display());
+    let mut tests = network::inside(python);
+    tests.args([
+        "-m",
+        "pytest",
+        "e2e/cluster",
+        "--confcutdir=e2e/cluster",
+        "--verbose",
+        "--durations=10",
+    ]);
+    tests
+        .current_dir(crate::place::root())
+        .env("PYTHONUNBUFFERED", "1")
+        .env("PYTHONUTF8", "1")
+        .env("PORTICO_CLUSTER_KUBECTL", with(&pieces::KUBERNETES.program("kubectl")?))
+        .env("PORTICO_CLUSTER_HELM", with(helm))
+        .env("PORTICO_CLUSTER_AUDIT", run.logs().join("audit.jsonl"));
+    steps.tests("tests in the cluster", &mut tests, tally)
 }
 
 /// Runs the tests of crates/kubernetes against an API server of their own, without a node.

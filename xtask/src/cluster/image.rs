@@ -38,6 +38,38 @@ pub(super) fn pause(run: &Run, name: &str) -> anyhow::Result<PathBuf> {
     )
 }
 
+/// The image of a program of this workspace, as it was built, with the libraries that it is linked to.
+pub(super) fn program(run: &Run, name: &str, program: &Path) -> anyhow::Result<PathBuf> {
+    let files = run.root().join("files");
+    let _ = fs::remove_dir_all(&files);
+    let linked = output(Command::new("ldd").arg(program))?;
+    let libraries = linked.split_whitespace().filter(|word| word.starts_with('/'));
+    for library in libraries {
+        let copy = files.join(library.trim_start_matches('/'));
+        fs::create_dir_all(copy.parent().context("a library lies somewhere")?).context("cannot make a directory")?;
+        fs::copy(library, &copy).with_context(|| format!("cannot copy {library}"))?;
+    }
+    // As the real image does: clients load the system's certificates at their start.
+    let authorities = "etc/ssl/certs/ca-certificates.crt";
+    fs::create_dir_all(files.join("etc/ssl/certs")).context("cannot make a directory")?;
+    fs::copy(Path::new("/").join(authorities), files.join(authorities)).context("cannot copy the certificates")?;
+    let file = program.file_name().context("a program has a name")?;
+    fs::create_dir_all(files.join("usr/bin")).context("cannot make a directory")?;
+    output(
+        Command::new("strip")
+            .arg("-o")
+            .arg(files.join("usr/bin").join(file))
+            .arg(program),
+    )?;
+    let start = format!("/usr/bin/{}", file.display());
+    of(
+        run,
+        name,
+        &files,
+        &serde_json::json!({"Entrypoint": [start], "User": "65532:65532"}),
+    )
+}
+
 /// An image of the files below a directory.
 pub(super) fn of(run: &Run, name: &str, files: &Path, config: &serde_json::Value) -> anyhow::Result<PathBuf> {
     let work = run.root().join("image");

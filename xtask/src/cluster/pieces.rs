@@ -52,7 +52,8 @@ pub(super) const KUBERNETES: Piece = Piece {
 pub(super) const ALL: [&Piece; 2] = [&ETCD, &KUBERNETES];
 
 /// What comes from Debian: containers and their network.
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 8] = [
+    "ca-certificates",
     "containerd",
     "runc",
     "containernetworking-plugins",
