@@ -1,6 +1,7 @@
 """What the how-to pages about Kubernetes say to helm is taken by the chart as it is.
 
-`cargo xtask cluster test` types their commands on a real cluster. Here no cluster is needed: installing becomes rendering.
+No cluster is needed here: installing becomes rendering. What the pages say to kubectl, skopeo and a registry is not typed by any test
+yet; that belongs to `cargo xtask cluster test`.
 """
 
 import re

@@ -19,7 +19,7 @@ use blocks::Block;
 /// Arguments of `cargo xtask commands`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only this page, for example docs/how-to/host.md
+    /// Only this page, for example docs/how-to/one-host.md
     page: Option<String>,
     /// One JSON object a line: page, line, command, output
     #[arg(long)]

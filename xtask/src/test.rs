@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test there is.
+//! `cargo xtask test`: every test there is, but for those on a real cluster (`cargo xtask cluster test`).
 
 use crate::steps::Steps;
 use crate::tally::Tally;

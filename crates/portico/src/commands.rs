@@ -71,7 +71,7 @@ struct AskStatus {
 
 #[derive(Args, Debug)]
 struct AskExplain {
-    /// A task's id, or an endpoint's URL or path.
+    /// A task's id, an endpoint's URL or path, or `host:port` of a TCP endpoint.
     #[arg(value_name = "TASK OR URL")]
     asked: String,
     /// For this ClearML user (id or name) instead of the task's owner.
