@@ -1,0 +1,95 @@
+"""What comes and goes through a TCP endpoint leaves nothing behind in the gateway's process."""
+
+import asyncio
+import errno
+import os
+import re
+import socket
+from pathlib import Path
+
+import pytest
+from world.namespace import GATEWAY, WORKER, free_port
+from world.streams import offered, public_port
+from world.wait import until
+
+VISITORS = 10_000
+AT_ONCE = 100
+
+
+def held(pid):
+    """The descriptors and threads of a process, by kind. Pipes are kept for the next bulk, and given back when it is silent."""
+    kinds = [os.readlink(path).split(":")[0] for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()]
+    sockets, threads = kinds.count("socket"), len(list(Path(f"/proc/{pid}/task").iterdir()))
+    return {"sockets": sockets, "others": len(kinds) - sockets, "threads": threads}
+
+
+def is_silent(gateway):
+    """Whether the gateway says that no stream is open."""
+    return float(re.search(r"^portico_stream_connections (\S+)", gateway.metrics(), re.MULTILINE)[1]) == 0
+
+
+def is_refused(port):
+    """Whether nobody listens there."""
+    with socket.socket() as visitor:
+        return visitor.connect_ex((GATEWAY, port)) == errno.ECONNREFUSED
+
+
+async def echo(reader, writer):
+    """Says what it hears."""
+    while heard := await reader.read(1024):
+        writer.write(heard)
+    writer.close()
+
+
+async def visit(port, number):
+    """Comes, mostly says something, and goes in order or in the middle of it."""
+    reader, writer = await asyncio.open_connection(GATEWAY, port)
+    if number % 4:
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
+    if number % 2:
+        writer.close()
+        await writer.wait_closed()
+    else:
+        writer.transport.abort()
+
+
+async def crowd(worker_port, port, count):
+    """Many visitors, some of them at once."""
+    server = await asyncio.start_server(echo, WORKER, worker_port)
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(number):
+        async with room:
+            await visit(port, number)
+
+    async with server:
+        await asyncio.gather(*(one(number) for number in range(count)))
+
+
+@pytest.fixture
+def gateway(place):
+    """One that offers TCP endpoints."""
+    return place.gateway(place.emulator(), **offered(30200, 30209))
+
+
+def test_ten_thousand_visitors_leave_no_descriptor_port_or_stream_behind(gateway):
+    worker_port = free_port()
+    runtime = {"_SERVICE": "EXTERNAL_TCP", "external_address": WORKER, "external_tcp_port": worker_port}
+    task = gateway.emulator.asking("alice", worker_port, runtime=runtime)
+    port = public_port(gateway, task)
+    pid = gateway.process.pid
+    # What is made at the first use stays: allocations of the runtime, a connection to ClearML.
+    asyncio.run(crowd(worker_port, port, AT_ONCE))
+    until(lambda: is_silent(gateway), what="the first streams are over")
+    before = held(pid)
+    asyncio.run(crowd(worker_port, port, VISITORS))
+    until(lambda: is_silent(gateway), what="all streams are over")
+    # A poll of ClearML's may just be open, so a socket more or less says nothing; ten thousand would.
+    until(lambda: held(pid)["sockets"] <= before["sockets"] + 2, what=f"the sockets are closed: {before}, {held(pid)}")
+    after = held(pid)
+    assert after["threads"] <= before["threads"] + 1, (before, after)
+    assert after["others"] <= before["others"] + 16, (before, after)
+    gateway.emulator.end(task)
+
+    until(lambda: is_refused(port), what="the port is closed with its task")
