@@ -92,6 +92,11 @@ pub enum Refusal {
         /// The newer one.
         by: TaskId,
     },
+    /// A TCP endpoint at the address of an HTTP endpoint: whoever reaches its port would walk around the HTTP endpoint's rule.
+    AddressOfHttp {
+        /// The task with the HTTP endpoint; maybe the same one.
+        task: TaskId,
+    },
     /// Two names of the task have one slug.
     SlugCollision {
         /// The slug.
@@ -214,6 +219,7 @@ impl Refusal {
             Self::AddressRefused { .. } => "address_refused",
             Self::AddressContested { .. } => "address_contested",
             Self::Superseded { .. } => "superseded",
+            Self::AddressOfHttp { .. } => "address_of_http",
             Self::SlugCollision { .. } => "slug_collision",
             Self::StreamsOff => "streams_off",
             Self::StreamOnly => "stream_only",
@@ -302,6 +308,7 @@ impl Refusal {
             | Self::AddressRefused { .. }
             | Self::AddressContested { .. }
             | Self::Superseded { .. }
+            | Self::AddressOfHttp { .. }
             | Self::SlugCollision { .. }
             | Self::PortTaken { .. }
             | Self::PortOutsideRange { .. }
@@ -348,6 +355,7 @@ impl Refusal {
             Self::AddressRefused { address: None, .. } => "The task's address is not known".into(),
             Self::AddressContested { .. } => "Tasks of different owners claim the same address".into(),
             Self::Superseded { .. } => "A newer task has taken over this address".into(),
+            Self::AddressOfHttp { .. } => "The task's TCP endpoint leads to an HTTP endpoint's address".into(),
             Self::SlugCollision { slug } => format!("Two endpoints of this task share the name {slug:?} in URLs"),
             Self::StreamsOff => "TCP endpoints are not served here".into(),
             Self::StreamOnly => "This is a TCP endpoint".into(),
@@ -414,6 +422,10 @@ impl Refusal {
                  them ends."
             ),
             Self::Superseded { by } => format!("Task {by} of the same owner started later at the same address and port."),
+            Self::AddressOfHttp { task } => format!(
+                "Task {task} asks for an HTTP endpoint at the same address and port, whose access rule a TCP endpoint would walk \
+                 around. Ask for one of the two only, or let the application listen on another port besides."
+            ),
             Self::SlugCollision { .. } => "Rename one of the two endpoints.".into(),
             Self::StreamsOff => "Ask for an HTTP endpoint, or use a gateway with a port range for streams.".into(),
             Self::StreamOnly => "Connect to the host and port that ClearML shows (external_address and external_tcp_port) with the \

@@ -9,7 +9,7 @@ use super::{
     shard_of,
 };
 use crate::{
-    endpoint::{Endpoint, TaskId},
+    endpoint::{Endpoint, Protocol, TaskId},
     observe::{Observation, ObservedTask},
     ports::PortBook,
     site::Site,
@@ -65,7 +65,7 @@ impl RouteTable {
         let mut touched = HashSet::new();
         for (old, new) in &changes {
             let Some(old) = old else { continue };
-            for address in claimed(&candidates(old, policy, &before)) {
+            for (address, _) in claimed(&candidates(old, policy, &before)) {
                 table.claims.remove(address, old.id);
                 touched.insert(address);
             }
@@ -78,9 +78,9 @@ impl RouteTable {
             .filter_map(|(_, new)| new.map(|new| (new, candidates(new, policy, ports))))
             .collect();
         for (task, candidates) in &fresh {
-            for address in claimed(candidates) {
+            for (address, protocol) in claimed(candidates) {
                 // Somebody else's routes depend on it only if somebody else is there.
-                if table.claims.add(address, task) > 1 {
+                if table.claims.add(address, protocol, task) > 1 {
                     touched.insert(address);
                 }
             }
@@ -119,7 +119,7 @@ impl RouteTable {
                     |Way {
                          upstream, ask, port, ..
                      }| {
-                        self.claims.judge(upstream, task)?;
+                        self.claims.judge(upstream, candidate.key.protocol, task)?;
                         Ok(known(Endpoint {
                             id: candidate.key.id(),
                             key: candidate.key.clone(),
@@ -160,11 +160,11 @@ impl RouteTable {
     }
 }
 
-/// The addresses that a task claims and that could be dialled.
-fn claimed(candidates: &[Candidate<'_>]) -> impl Iterator<Item = SocketAddr> {
+/// The addresses that a task claims and that could be dialled, and what it would speak there.
+fn claimed(candidates: &[Candidate<'_>]) -> impl Iterator<Item = (SocketAddr, Protocol)> {
     candidates
         .iter()
-        .filter_map(|candidate| Some(candidate.outcome.as_ref().ok()?.upstream))
+        .filter_map(|candidate| Some((candidate.outcome.as_ref().ok()?.upstream, candidate.key.protocol)))
 }
 
 type Change<'t> = (Option<&'t Arc<ObservedTask>>, Option<&'t Arc<ObservedTask>>);

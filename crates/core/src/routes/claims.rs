@@ -1,10 +1,17 @@
 //! Which tasks claim which addresses. An address that tasks of two owners claim is given to neither: whoever may edit a task could
-//! otherwise have another's application answer under an endpoint and a rule of his own.
+//! otherwise have another's application answer under an endpoint and a rule of his own. For the same reason no TCP endpoint gets an
+//! address that an HTTP endpoint claims: a public port knows less of people than the HTTP endpoint's rule.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use super::SHARDS;
-use crate::{clock::Timestamp, endpoint::TaskId, observe::ObservedTask, principal::UserId, refusal::Refusal};
+use crate::{
+    clock::Timestamp,
+    endpoint::{Protocol, TaskId},
+    observe::ObservedTask,
+    principal::UserId,
+    refusal::Refusal,
+};
 
 /// All claims, sharded by address, so that a change copies little.
 #[derive(Clone, Debug)]
@@ -15,6 +22,7 @@ type ClaimsShard = HashMap<SocketAddr, Vec<Claim>>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Claim {
     task: TaskId,
+    protocol: Protocol,
     owner: UserId,
     started: Timestamp,
 }
@@ -29,17 +37,18 @@ impl Claims {
         )
     }
 
-    /// Adds a task's claim to an address (twice is once) and returns how many tasks claim it now.
-    pub(super) fn add(&mut self, address: SocketAddr, task: &ObservedTask) -> usize {
+    /// Adds a task's claim to an address (twice is once) and returns how many claims there are now.
+    pub(super) fn add(&mut self, address: SocketAddr, protocol: Protocol, task: &ObservedTask) -> usize {
         let claims = Arc::make_mut(&mut self.0[shard_of(address)])
             .entry(address)
             .or_default();
         // Sorted, so that the table does not depend on the order in which the claims arrived.
-        if let Err(at) = claims.binary_search_by_key(&task.id, |claim| claim.task) {
+        if let Err(at) = claims.binary_search_by_key(&(task.id, protocol), |claim| (claim.task, claim.protocol)) {
             claims.insert(
                 at,
                 Claim {
                     task: task.id,
+                    protocol,
                     owner: task.owner.clone(),
                     started: task.started.unwrap_or_default(),
                 },
@@ -48,7 +57,7 @@ impl Claims {
         claims.len()
     }
 
-    /// Takes a task's claim to an address away.
+    /// Takes a task's claims to an address away.
     pub(super) fn remove(&mut self, address: SocketAddr, task: TaskId) {
         let shard = Arc::make_mut(&mut self.0[shard_of(address)]);
         if let Some(claims) = shard.get_mut(&address) {
@@ -59,18 +68,23 @@ impl Claims {
         }
     }
 
-    /// The tasks that claim an address.
+    /// The tasks that claim an address; one that claims it by two protocols comes twice.
     pub(super) fn claimants(&self, address: SocketAddr) -> impl Iterator<Item = TaskId> {
         self.at(address).iter().map(|claim| claim.task)
     }
 
-    /// May `task` have the address?
-    pub(super) fn judge(&self, address: SocketAddr, task: &ObservedTask) -> Result<(), Refusal> {
+    /// May `task` have the address for an endpoint of this protocol?
+    pub(super) fn judge(&self, address: SocketAddr, protocol: Protocol, task: &ObservedTask) -> Result<(), Refusal> {
         let claims = self.at(address);
         if let Some(stranger) = claims.iter().find(|claim| claim.owner != task.owner) {
             return Err(Refusal::AddressContested { other: stranger.task });
         }
-        match claims.iter().max_by_key(|claim| (claim.started, claim.task)) {
+        let http = claims.iter().find(|claim| claim.protocol == Protocol::Http);
+        if let Some(http) = http.filter(|_| protocol == Protocol::Tcp) {
+            return Err(Refusal::AddressOfHttp { task: http.task });
+        }
+        let rivals = claims.iter().filter(|claim| claim.protocol == protocol);
+        match rivals.max_by_key(|claim| (claim.started, claim.task)) {
             Some(newest) if newest.task != task.id => Err(Refusal::Superseded { by: newest.task }),
             _ => Ok(()),
         }

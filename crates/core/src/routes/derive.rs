@@ -111,6 +111,14 @@ fn stream<'t>(
         return Err(Refusal::NeedsSignIn);
     }
     let target = target(ask, lease, streams)?;
+    // A task's machine may have several addresses: behind the same port of any of them is the same application.
+    let is_http = |request: &Request| {
+        let http = request.ask.as_ref().ok().filter(|_| request.protocol == Protocol::Http);
+        http.is_some_and(|http| http.port == target.upstream.port)
+    };
+    if task.requests.iter().any(is_http) {
+        return Err(Refusal::AddressOfHttp { task: task.id });
+    }
     Ok(Way {
         upstream: target.judge(&policy.dial, &task.addresses)?,
         ask,

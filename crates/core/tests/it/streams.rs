@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use portico_core::{
     access::Who,
+    clock::Timestamp,
     observe::{ObservedTask, SessionClaims, TaskStatus},
     ports::{PortBook, PortRange, Rules, allocate},
     refusal::Refusal,
@@ -12,7 +13,7 @@ use portico_core::{
 };
 
 use crate::{
-    gateway::{Gateway, HOST, alices, changed, mallory, on, policy_at, rules, stream},
+    gateway::{Gateway, HOST, alices, by, changed, mallory, on, policy_at, rules, stream},
     world::{observation, request, task_id},
 };
 
@@ -326,6 +327,63 @@ fn a_path_does_not_lead_into_a_tcp_endpoint() {
         matches!(gateway.table.at(task_id(1), None), Resolved::Endpoint(endpoint) if endpoint.upstream.port() == 80)
     );
     assert_eq!(gateway.way(1), "30000>10.0.0.1:22");
+}
+
+#[test]
+fn a_tcp_endpoint_does_not_walk_around_the_rule_of_an_http_endpoint() {
+    let http = |gateway: &Gateway, number| match gateway.table.at(task_id(number), None) {
+        Resolved::Endpoint(endpoint) => endpoint.upstream.to_string(),
+        Resolved::Refused { refusal, .. } => refusal.code().into(),
+        other => format!("{other:?}"),
+    };
+    for admission in [Admission::Open, Admission::Networks, Admission::SignedIn] {
+        let with_both = |address, requests| ObservedTask {
+            requests,
+            addresses: ["10.0.0.1", "10.0.0.3"]
+                .map(|text| text.parse().expect("an address"))
+                .into(),
+            ..alices(stream(address, 8888, None))
+        };
+        // In the same task, at this address of its machine or another one.
+        for address in ["10.0.0.1", "10.0.0.3", ""] {
+            let mut gateway = Gateway::with(policy_at(HOST, admission));
+            let both = vec![request(None, "10.0.0.1", 8888), stream(address, 8888, None)];
+            gateway.see([with_both(address, both)]);
+            assert_eq!(
+                (gateway.way(1).as_str(), http(&gateway, 1).as_str()),
+                ("address_of_http", "10.0.0.1:8888")
+            );
+            assert!(gateway.leases.is_empty());
+        }
+        // In a newer and in an older task of the same owner, whichever is seen first.
+        for (at, is_first) in [(9_000, true), (9_000, false), (1, true), (1, false)] {
+            let own = || ObservedTask {
+                requests: vec![request(None, "10.0.0.1", 8888)],
+                ..alices(stream("10.0.0.1", 8888, None))
+            };
+            let other = || ObservedTask {
+                started: Some(Timestamp::from_secs(at)),
+                ..by(2, "alice", stream("10.0.0.1", 8888, None))
+            };
+            let mut gateway = Gateway::with(policy_at(HOST, admission));
+            gateway.see(if is_first { [own()] } else { [other()] });
+            gateway.see([own(), other()]);
+            assert_eq!(
+                (gateway.way(2).as_str(), http(&gateway, 1).as_str()),
+                ("address_of_http", "10.0.0.1:8888")
+            );
+            // Once nobody asks for HTTP there, the address may be a TCP endpoint's.
+            gateway.see([other()]);
+            assert_eq!(gateway.way(2), "30000>10.0.0.1:8888");
+        }
+    }
+    let mut gateway = Gateway::new();
+    let hers = ObservedTask {
+        requests: vec![request(None, "10.0.0.1", 8888)],
+        ..alices(stream("10.0.0.1", 8888, None))
+    };
+    gateway.see([hers, by(2, "mallory", stream("10.0.0.1", 8888, None))]);
+    assert_eq!(gateway.way(2), "address_contested");
 }
 
 #[test]

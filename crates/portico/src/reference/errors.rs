@@ -94,6 +94,7 @@ fn examples() -> Vec<(&'static str, Vec<Refusal>)> {
                 },
                 Refusal::AddressContested { other },
                 Refusal::Superseded { by: other },
+                Refusal::AddressOfHttp { task: other },
                 Refusal::SlugCollision { slug: Slug::of("ui") },
                 Refusal::StreamsOff,
                 Refusal::StreamOnly,
@@ -160,6 +161,7 @@ fn number_of_refusals(any: &Refusal) -> usize {
         | R::AddressRefused { .. }
         | R::AddressContested { .. }
         | R::Superseded { .. }
+        | R::AddressOfHttp { .. }
         | R::SlugCollision { .. }
         | R::StreamsOff
         | R::StreamOnly
@@ -184,7 +186,7 @@ fn number_of_refusals(any: &Refusal) -> usize {
         | R::HeadersTooLarge
         | R::Overloaded
         | R::ShuttingDown
-        | R::Internal => 44,
+        | R::Internal => 45,
     }
 }
 
