@@ -65,7 +65,7 @@ async fn main() {
             assert!(identified.session.is_some());
             if part == "note" {
                 let session = identified.session.as_deref();
-                world.gatekeeper.note(&identified.principal, session, address);
+                world.gatekeeper.note(&identified.principal, session, address, true);
             }
         }
         if part != "identify" && part != "none" {

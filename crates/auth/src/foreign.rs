@@ -43,13 +43,26 @@ pub fn guard(principal: &Principal, asked: &Asked<'_>) -> Result<(), Refusal> {
 pub fn is_foreign(asked: &Asked<'_>) -> bool {
     let headers = asked.headers;
     if headers.contains_key(SITE) {
-        return match only(headers, SITE) {
-            Some(b"same-origin" | b"none") => false,
-            _ => !is_followed_link(asked),
-        };
+        return !is_said_to_be_own(headers) && !is_followed_link(asked);
     }
     let is_safe = matches!(*asked.method, Method::GET | Method::HEAD | Method::OPTIONS);
-    (!is_safe || asked.is_upgrade) && !is_own_origin(asked)
+    (!is_safe || asked.is_upgrade) && !is_own_origin(asked.headers, asked.own, asked.extra_hosts)
+}
+
+/// True if certainly no foreign page made the request: more than that it is not [`is_foreign`], for a followed link passes there,
+/// and so does a plain `GET` of a browser that does not say from where it comes.
+///
+/// Where the browser says it (`Sec-Fetch-Site`), only the endpoint's own origin and the visitor's own hand count; where it
+/// says nothing, only the endpoint's own `Origin`, which browsers send along with what is no plain `GET`.
+pub fn is_own_doing(headers: &HeaderMap, own: &Origin, extra_hosts: &[String]) -> bool {
+    if headers.contains_key(SITE) {
+        return is_said_to_be_own(headers);
+    }
+    is_own_origin(headers, own, extra_hosts)
+}
+
+fn is_said_to_be_own(headers: &HeaderMap) -> bool {
+    matches!(only(headers, SITE), Some(b"same-origin" | b"none"))
 }
 
 fn is_followed_link(asked: &Asked<'_>) -> bool {
@@ -59,19 +72,19 @@ fn is_followed_link(asked: &Asked<'_>) -> bool {
         && only(asked.headers, DESTINATION) == Some(b"document")
 }
 
-fn is_own_origin(asked: &Asked<'_>) -> bool {
-    let Some(origin) = only(asked.headers, ORIGIN) else {
+fn is_own_origin(headers: &HeaderMap, own: &Origin, extra_hosts: &[String]) -> bool {
+    let Some(origin) = only(headers, ORIGIN) else {
         return false;
     };
-    if origin == asked.own.as_str().as_bytes() {
+    if origin == own.as_str().as_bytes() {
         return true;
     }
     // Under another of our names the page's origin must be that same name.
-    let Some(host) = only(asked.headers, HOST).and_then(|host| std::str::from_utf8(host).ok()) else {
+    let Some(host) = only(headers, HOST).and_then(|host| std::str::from_utf8(host).ok()) else {
         return false;
     };
     let host = host.to_ascii_lowercase();
-    asked.extra_hosts.contains(&host)
+    extra_hosts.contains(&host)
         && [b"https://".as_slice(), b"http://"]
             .iter()
             .any(|scheme| origin.strip_prefix(*scheme) == Some(host.as_bytes()))

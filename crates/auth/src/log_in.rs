@@ -85,7 +85,7 @@ impl LogIn {
         }))
     }
 
-    /// Logs somebody in by what was typed.
+    /// Logs somebody in by what was typed, and notes from where ([`Gatekeeper::signed_in_from`]).
     ///
     /// Refuses with [`Refusal::LogInFailed`] (ClearML says no), [`Refusal::LogInDelayed`] (too many failures of this
     /// account from this address; ClearML was not asked) or [`Refusal::ClearmlAway`].
@@ -126,7 +126,9 @@ impl LogIn {
         match parts.check.check(&credential, Some(self.token_lasts())).await {
             Ok(verified) => {
                 delays.succeeded(&trial);
-                self.open(&verified, opened_by)
+                let opened = self.open(&verified, opened_by)?;
+                parts.gatekeeper.note_log_in(&opened.session, attempt.address);
+                Ok(opened)
             }
             Err(CheckError::Rejected) => Err(Refusal::LogInFailed),
             Err(CheckError::Unavailable(why)) => {

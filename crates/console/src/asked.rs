@@ -52,10 +52,12 @@ impl Asked {
     pub(crate) async fn enter(&self) -> Result<Entered, Refusal> {
         let gatekeeper = &self.state.gatekeeper;
         let identified = gatekeeper.identify(&self.headers).await?;
+        let site = &self.state.site;
         gatekeeper.note(
             &identified.principal,
             identified.session.as_deref(),
             self.visitor.address,
+            foreign::is_own_doing(&self.headers, self.place.origin(site), &site.extra_hosts),
         );
         Ok(Entered(identified))
     }

@@ -185,3 +185,44 @@ fn the_visitors_own_requests_and_followed_links_pass() {
         );
     }
 }
+
+#[test]
+fn only_what_no_foreign_page_can_have_made_is_the_visitors_own_doing() {
+    let own = Origin::parse("https://gw.example.com").unwrap();
+    let is_own = |pairs: &[(&'static str, &'static str)]| {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, value.parse().unwrap());
+        }
+        is_own_doing(&headers, &own, &["gw.internal:8080".to_owned()])
+    };
+    for pairs in [
+        &[("sec-fetch-site", "same-origin")][..],
+        &[("sec-fetch-site", "none"), NAVIGATION[0], NAVIGATION[1]],
+        &[("origin", "https://gw.example.com")],
+        &[("origin", "http://gw.internal:8080"), ("host", "gw.internal:8080")],
+    ] {
+        assert!(is_own(pairs), "{pairs:?}");
+    }
+    for pairs in [
+        // A followed link.
+        &[("sec-fetch-site", "cross-site"), NAVIGATION[0], NAVIGATION[1]][..],
+        &[("sec-fetch-site", "same-site"), NAVIGATION[0], NAVIGATION[1]],
+        // The browser's word counts more than an origin.
+        &[("sec-fetch-site", "cross-site"), ("origin", "https://gw.example.com")],
+        &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-origin, cross-site")],
+        &[("sec-fetch-site", "")],
+        // Without the browser's word.
+        &[],
+        &[("referer", "https://gw.example.com/")],
+        &[("host", "gw.example.com")],
+        &[("origin", "null")],
+        &[("origin", "https://evil.example")],
+        &[("origin", "https://gw.example.com"), ("origin", "https://evil.example")],
+        &[("origin", "http://evil.example"), ("host", "evil.example")],
+        &[("origin", "http://gw.internal:8080"), ("host", "gw.example.com")],
+    ] {
+        assert!(!is_own(pairs), "{pairs:?}");
+    }
+}

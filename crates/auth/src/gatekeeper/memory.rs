@@ -68,7 +68,7 @@ impl Known {
     }
 }
 
-fn sealed_user(session: &Session) -> User {
+pub(super) fn sealed_user(session: &Session) -> User {
     User {
         id: session.user.clone(),
         company: session.company.clone(),

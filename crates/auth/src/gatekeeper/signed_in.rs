@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use portico_core::principal::{Principal, User};
 
-use super::Gatekeeper;
+use super::{Gatekeeper, memory::sealed_user};
 use crate::{client_address::is_trusted, session::Session};
 
 /// ClearML does not tell when somebody logs out there: such a log-in counts for this long after its last use.
@@ -14,15 +14,27 @@ impl Gatekeeper {
     /// Notes that somebody's log-in, as [`Gatekeeper::identify`] told of both, was used from `address`
     /// ([`crate::client_address::client_address`]). Cheap enough for each request.
     ///
-    /// To be called only once it is clear that no foreign page made the browser send the request
-    /// ([`crate::foreign::guard`]): it could sign a visitor in wherever the visitor happens to be. Counts a session, and a log-in
-    /// at ClearML; not what programs send in headers, which nobody can log out. Not noted is a trusted proxy's own
-    /// address, which is everybody's.
-    pub fn note(&self, principal: &Principal, session: Option<&Session>, address: IpAddr) {
-        let inner = &*self.0;
-        let Principal::User(user) = principal else {
-            return;
+    /// Nothing is noted unless the request `is_own_doing` ([`crate::foreign::is_own_doing`]): a foreign page could sign a
+    /// visitor in wherever the visitor happens to be. Counts a session, and a log-in at ClearML; not what programs send
+    /// in headers, which nobody can log out. Not noted is a trusted proxy's own address, which is everybody's.
+    pub fn note(&self, principal: &Principal, session: Option<&Session>, address: IpAddr, is_own_doing: bool) {
+        if let (Principal::User(user), true) = (principal, is_own_doing) {
+            self.came(user, session, address);
+        }
+    }
+
+    /// Notes from where somebody has just logged in: no foreign page knows what has to be typed.
+    pub(crate) fn note_log_in(&self, session: &Session, address: IpAddr) {
+        let user = User {
+            // The rights that count are those that ClearML tells when somebody is to be let in.
+            is_administrator: session.is_administrator,
+            ..sealed_user(session)
         };
+        self.came(&Arc::new(user), Some(session), address);
+    }
+
+    fn came(&self, user: &Arc<User>, session: Option<&Session>, address: IpAddr) {
+        let inner = &*self.0;
         if !user.method.is_ambient() || is_trusted(address, &inner.trusted_proxies) {
             return;
         }

@@ -18,7 +18,9 @@ const HERE: &str = "203.0.113.7";
 async fn came(world: &World, headers: &HeaderMap, from: &str) {
     let identified = world.identify(headers).await.unwrap();
     let session = identified.session.as_deref();
-    world.gatekeeper.note(&identified.principal, session, address(from));
+    world
+        .gatekeeper
+        .note(&identified.principal, session, address(from), true);
 }
 
 /// Alice has logged in and came here once.
@@ -46,6 +48,36 @@ async fn somebody_is_signed_in_where_the_log_in_was_used_and_nowhere_else() {
         world.gatekeeper.current(&here(&world)[0]).await.unwrap(),
         here(&world)[0]
     );
+}
+
+#[tokio::test]
+async fn the_log_in_itself_signs_the_address_in() {
+    let world = World::new().await;
+    let opened = world.logged_in().await;
+    assert_eq!(here(&world).len(), 1);
+    assert_eq!(here(&world)[0].id, user_id("alice"));
+    assert_eq!(here(&world)[0].session, Some(opened.session.id));
+    assert_eq!(
+        world.gatekeeper.current(&here(&world)[0]).await.unwrap(),
+        here(&world)[0]
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_a_foreign_page_may_have_made_signs_nobody_in() {
+    let world = World::new().await;
+    let session = cookies(&[&pair(&world.logged_in().await.set_cookie)]);
+    let identified = world.identify(&session).await.unwrap();
+    let note = |is_own_doing| {
+        let session = identified.session.as_deref();
+        let elsewhere = address("203.0.113.8");
+        world
+            .gatekeeper
+            .note(&identified.principal, session, elsewhere, is_own_doing);
+        world.gatekeeper.signed_in_from(elsewhere).len()
+    };
+    assert_eq!(note(false), 0);
+    assert_eq!(note(true), 1);
 }
 
 #[tokio::test]

@@ -54,10 +54,11 @@ impl Turn {
                 extra_hosts: &site.extra_hosts,
             };
             foreign::guard(&principal, &asked)?;
-            // Not before: a page from elsewhere must not sign a visitor in where the visitor's browser is.
             if thread.shared.notes_addresses() {
+                // A link that was followed passes the guard, but does not sign its visitor in: the link may be anybody's.
+                let is_own_doing = foreign::is_own_doing(&parts.headers, asked.own, asked.extra_hosts);
                 let gatekeeper = &thread.shared.doors.gatekeeper;
-                gatekeeper.note(&principal, session.as_deref(), self.log.client);
+                gatekeeper.note(&principal, session.as_deref(), self.log.client, is_own_doing);
             }
         }
         let decided = self.decide(&principal, table, location.as_ref()).await;

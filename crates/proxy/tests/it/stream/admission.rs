@@ -53,9 +53,15 @@ impl Stage {
         self.gateway.get_with(&format!("/service/{}/", task(3)), headers).await;
     }
 
+    /// Somebody types the page's address, with this cookie in the browser.
+    async fn comes(&self, cookie: &str) {
+        self.visits(&format!("Cookie: {cookie}\r\nSec-Fetch-Site: none\r\n"))
+            .await;
+    }
+
     async fn visits_as(&self, user: &str) {
         let (cookie, _) = self.gateway.session(user);
-        self.visits(&format!("Cookie: {cookie}\r\n")).await;
+        self.comes(&cookie).await;
     }
 
     /// A stream that is let in.
@@ -120,11 +126,28 @@ async fn a_foreign_page_signs_nobody_in() {
     for foreign in [
         "Origin: https://evil.test\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: cors\r\n",
         "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n",
+        // Links that were followed.
+        "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n",
+        "Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n",
+        // Without TLS browsers do not say from where they come.
+        "",
+        "Origin: https://evil.test\r\n",
+        "Referer: http://gw.test/\r\n",
     ] {
         stage.visits(&format!("Cookie: {cookie}\r\n{foreign}")).await;
         assert!(is_turned_away(stage.port).await, "{foreign}");
     }
-    stage.visits(&format!("Cookie: {cookie}\r\n")).await;
+    stage.comes(&cookie).await;
+    assert!(is_served(stage.port).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_the_own_origin_signs_in_where_browsers_do_not_say_from_where_they_come() {
+    let stage = Stage::new(Who::Visible).await;
+    let (cookie, _) = stage.gateway.session("alice");
+    stage
+        .visits(&format!("Cookie: {cookie}\r\nOrigin: http://gw.test\r\n"))
+        .await;
     assert!(is_served(stage.port).await);
 }
 
@@ -153,7 +176,7 @@ async fn a_public_endpoint_asks_for_somebody_who_is_signed_in_too() {
     let (cookie, id) = stage.gateway.session("bob");
     // Who comes to a public page is not noted.
     stage.publish_with(&Who::Visible);
-    stage.visits(&format!("Cookie: {cookie}\r\n")).await;
+    stage.comes(&cookie).await;
     stage.publish_with(&Who::Public);
     let mut stream = stage.stream().await;
     let _ = stage.gateway.register.revoke_session(id).await;
@@ -164,7 +187,7 @@ async fn a_public_endpoint_asks_for_somebody_who_is_signed_in_too() {
 async fn a_revoked_session_takes_its_streams_along() {
     let stage = Stage::new(Who::Visible).await;
     let (cookie, id) = stage.gateway.session("bob");
-    stage.visits(&format!("Cookie: {cookie}\r\n")).await;
+    stage.comes(&cookie).await;
     let mut stream = stage.stream().await;
     let _ = stage.gateway.register.revoke_session(id).await;
     assert!(is_reset(&mut stream).await);
@@ -176,10 +199,10 @@ async fn a_revoked_session_takes_its_streams_along() {
 async fn a_stream_stays_as_long_as_anybody_at_its_address_may_reach_it() {
     let stage = Stage::new(Who::Visible).await;
     let (cookie, bobs) = stage.gateway.session("bob");
-    stage.visits(&format!("Cookie: {cookie}\r\n")).await;
+    stage.comes(&cookie).await;
     let mut stream = stage.stream().await;
     let (cookie, alices) = stage.gateway.session("alice");
-    stage.visits(&format!("Cookie: {cookie}\r\n")).await;
+    stage.comes(&cookie).await;
     let _ = stage.gateway.register.revoke_session(bobs).await;
     judged_again(&stage.gateway).await;
     assert_eq!(echo(&mut stream, b"still there?").await.unwrap(), b"still there?");
