@@ -1,5 +1,7 @@
 //! From which addresses people who are logged in come: for connections that carry no credential themselves.
 
+mod places;
+
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
@@ -12,6 +14,8 @@ use portico_core::{
     clock::Timestamp,
     principal::{SessionId, User, UserId},
 };
+
+use places::Places;
 
 const SHARDS: usize = 64;
 /// How many addresses are remembered in one shard; in all some 16,000.
@@ -46,6 +50,8 @@ impl Visit {
 pub(super) struct Addresses {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
+    /// Never locked by whoever has locked a shard.
+    places: Mutex<Places>,
 }
 
 type Shard = HashMap<IpAddr, Vec<Visit>>;
@@ -55,7 +61,12 @@ impl Addresses {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
+            places: Mutex::default(),
         }
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shard(&self, address: IpAddr) -> MutexGuard<'_, Shard> {
@@ -66,6 +77,17 @@ impl Addresses {
     /// Notes that this user's log-in, which ends at `idle_end` unless it is used again, was used from this address.
     pub(super) fn note(&self, address: IpAddr, user: &Arc<User>, idle_end: Timestamp, now: Timestamp) {
         let address = address.to_canonical();
+        if !self.note_visit(address, user, idle_end, now) {
+            return;
+        }
+        let gone = self.places().came(user, address, now);
+        if let Some(gone) = gone {
+            self.forget(gone, user);
+        }
+    }
+
+    /// False if it was noted a moment ago.
+    fn note_visit(&self, address: IpAddr, user: &Arc<User>, idle_end: Timestamp, now: Timestamp) -> bool {
         let mut shard = self.shard(address);
         if !shard.contains_key(&address) {
             make_room(&mut shard, now);
@@ -78,14 +100,14 @@ impl Addresses {
             // Another clock's jump backwards must not keep a visit from being noted.
             let is_fresh = visit.last <= now && now.since(visit.last) < PAUSE;
             if is_fresh && visit.idle_end == idle_end && Arc::ptr_eq(&visit.user, user) {
-                return;
+                return false;
             }
             *visit = Visit {
                 user: user.clone(),
                 idle_end: idle_end.max(visit.idle_end),
                 last: now,
             };
-            return;
+            return true;
         }
         visits.retain(|visit| !visit.is_over(now));
         if visits.iter().filter(|visit| visit.is_of(user)).count() >= VISITS_OF_ONE {
@@ -99,6 +121,18 @@ impl Addresses {
             idle_end,
             last: now,
         });
+        true
+    }
+
+    /// Forgets this user's log-ins at an address.
+    fn forget(&self, address: IpAddr, user: &User) {
+        let mut shard = self.shard(address);
+        if let Some(visits) = shard.get_mut(&address) {
+            visits.retain(|visit| !visit.is_of(user));
+            if visits.is_empty() {
+                shard.remove(&address);
+            }
+        }
     }
 
     /// Whose log-ins were used from this address and are not over; the last used in front.
@@ -123,6 +157,11 @@ impl Addresses {
                 !visits.is_empty()
             });
         }
+        self.places().retain(|company, user, address| {
+            let shard = self.shard(address);
+            let mut visits = shard.get(&address).into_iter().flatten();
+            visits.any(|visit| visit.user.id == *user && visit.user.company == *company)
+        });
     }
 
     /// Forgets everything.
@@ -130,6 +169,7 @@ impl Addresses {
         for shard in &self.shards {
             shard.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
+        self.places().clear();
     }
 
     /// How many addresses are remembered.

@@ -5,7 +5,7 @@ use portico_core::{
     secret::Secret,
 };
 
-use super::*;
+use super::{places::ADDRESSES_OF_ONE, *};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const HOUR: Duration = Duration::from_hours(1);
@@ -108,10 +108,10 @@ fn the_memory_is_bounded_in_all_and_for_each_address() {
     let known = addresses.users(address(1), NOW);
     assert_eq!(known.len(), VISITS);
     assert_eq!(known.first().unwrap().id, UserId::new(format!("u{}", VISITS * 2 - 1)));
-    let alice = user("alice", "a");
+    let users: Vec<_> = (0..1024).map(|number| user(&format!("u{number}"), "s")).collect();
     for number in 0..SHARDS * ADDRESSES * 2 {
         let at = NOW.plus(Duration::from_millis(number as u64));
-        addresses.note(address(number), &alice, NOW.plus(HOUR), at);
+        addresses.note(address(number), &users[number % users.len()], NOW.plus(HOUR), at);
     }
     assert!(addresses.len() <= SHARDS * ADDRESSES);
     assert!(addresses.len() > SHARDS * ADDRESSES / 2);
@@ -119,6 +119,47 @@ fn the_memory_is_bounded_in_all_and_for_each_address() {
         !addresses.users(address(SHARDS * ADDRESSES * 2 - 1), NOW).is_empty(),
         "the newest is known"
     );
+}
+
+/// Whoever has an IPv6 network comes from as many addresses as there are places.
+#[test]
+fn one_user_takes_no_more_than_so_many_addresses_and_the_oldest_goes() {
+    let addresses = Addresses::new();
+    let network = |number: usize| IpAddr::V6(((0x2001_0db8_u128 << 96) | number as u128).into());
+    let bob = user("bob", "b");
+    addresses.note(network(0), &bob, NOW.plus(HOUR), NOW);
+    let mallory = user("mallory", "m");
+    let count = SHARDS * ADDRESSES;
+    let at = |number: usize| NOW.plus(Duration::from_millis(number as u64));
+    for number in 0..count {
+        addresses.note(network(number), &mallory, NOW.plus(HOUR), at(number));
+    }
+    assert_eq!(sessions(&addresses, network(0), NOW), ["b"], "of others nothing went");
+    let left = (1..count).filter(|number| !addresses.users(network(*number), NOW).is_empty());
+    let newest: Vec<_> = (count - ADDRESSES_OF_ONE..count).collect();
+    assert_eq!(left.collect::<Vec<_>>(), newest);
+    assert_eq!(addresses.len(), 1 + ADDRESSES_OF_ONE);
+}
+
+#[test]
+fn an_address_that_is_used_again_stays_and_one_that_ended_takes_no_place() {
+    let addresses = Addresses::new();
+    let alice = user("alice", "a");
+    let at = |number: usize| NOW.plus(PAUSE * u32::try_from(number).unwrap());
+    for number in 0..ADDRESSES_OF_ONE {
+        addresses.note(address(number), &alice, NOW.plus(HOUR), at(number));
+    }
+    addresses.note(address(0), &alice, NOW.plus(HOUR), at(ADDRESSES_OF_ONE));
+    addresses.note(address(100), &alice, NOW.plus(HOUR), at(ADDRESSES_OF_ONE + 1));
+    assert_eq!(sessions(&addresses, address(0), NOW), ["a"]);
+    assert!(sessions(&addresses, address(1), NOW).is_empty());
+    addresses.forget_ended(NOW.plus(HOUR), |_, _| false);
+    let later = NOW.plus(HOUR);
+    for number in 0..ADDRESSES_OF_ONE {
+        addresses.note(address(number), &alice, later.plus(HOUR), later);
+    }
+    addresses.note(address(0), &alice, later.plus(HOUR), later.plus(PAUSE));
+    assert_eq!(addresses.len(), ADDRESSES_OF_ONE);
 }
 
 #[test]
