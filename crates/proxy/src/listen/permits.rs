@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub(crate) struct Permits {
     all: Arc<Semaphore>,
+    /// Of IPv6 by network.
     by_address: Mutex<HashMap<IpAddr, usize>>,
     per_address: usize,
 }
@@ -42,7 +43,7 @@ impl Permits {
         self.all.clone().try_acquire_owned().ok()
     }
 
-    /// Counts a connection under its address; `None`: there are too many from there.
+    /// Counts a connection under its address, of IPv6 under its /64; `None`: there are too many from there.
     pub(crate) fn permit(
         self: &Arc<Self>,
         one: OwnedSemaphorePermit,
@@ -55,6 +56,7 @@ impl Permits {
                 counted: None,
             });
         }
+        let address = network(address);
         let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(address).or_default();
         if *count >= self.per_address {
@@ -65,6 +67,14 @@ impl Permits {
             _one: one,
             counted: Some((self.clone(), address)),
         })
+    }
+}
+
+/// Whoever has one IPv6 address has 2⁶⁴ of them.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -114,5 +124,26 @@ mod tests {
         drop(held);
         assert!(permits.by_address.lock().expect("free").is_empty());
         assert_eq!(permits.all.available_permits(), 10);
+    }
+    #[tokio::test]
+    async fn a_network_of_ipv6_counts_as_one_address() {
+        let permits = Permits::new(10, 2);
+        let from = async |address: &str| {
+            let room = permits.room().await.expect("room");
+            permits.permit(room, address.parse().expect("an address"), false)
+        };
+        let first = from("2001:db8:1:2::1").await;
+        let second = from("2001:db8:1:2:ffff::2").await;
+        assert!(first.is_some() && second.is_some());
+        assert!(from("2001:db8:1:2:3:4:5:6").await.is_none());
+        assert!(from("2001:db8:1:3::1").await.is_some(), "another network");
+        drop(first);
+        assert!(from("2001:db8:1:2::7").await.is_some());
+        // IPv4 counts by itself, however it is written.
+        let held = (from("192.0.2.1").await, from("::ffff:192.0.2.1").await);
+        assert!(from("192.0.2.1").await.is_none());
+        assert!(from("::ffff:192.0.2.2").await.is_some());
+        drop((second, held));
+        assert!(permits.by_address.lock().expect("free").is_empty());
     }
 }
