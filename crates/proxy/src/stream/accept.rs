@@ -14,7 +14,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use tokio_util::sync::CancellationToken;
 
 use super::{arrival::Spread, refusal::StreamRefusal};
-use crate::thread::Shared;
+use crate::{listen::BACKLOG, thread::Shared};
 
 /// After an error of the system (no file descriptors, say) the next try waits.
 const BREATH: Duration = Duration::from_millis(100);
@@ -45,7 +45,11 @@ impl Acceptor {
                 Err(error) => failed(&error).await,
             }
         }
-        while let Ok((stream, peer)) = self.listener.get_ref().accept() {
+        // Who is not in the queue by now came too late: under a flood it would never be empty.
+        for _ in 0..=BACKLOG {
+            let Ok((stream, peer)) = self.listener.get_ref().accept() else {
+                return;
+            };
             self.take(stream, peer.ip().to_canonical());
         }
     }
