@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -11,7 +12,8 @@ use futures_util::{StreamExt as _, stream};
 use portico_core::{
     access::{Decision, Sight, Who, decide},
     audit::{AuditEvent, AuditKind},
-    endpoint::{EndpointId, EndpointKey, TaskId},
+    endpoint::{Endpoint, EndpointId, EndpointKey, TaskId},
+    live::Live,
     principal::{Method, Principal, SessionId, User, UserId},
     refusal::Refusal,
     routes::{Resolved, RouteTable},
@@ -56,18 +58,38 @@ impl Exchanges {
             if !seen.is_some_and(|seen| Arc::ptr_eq(&seen, &table)) {
                 shared.upstreams.retain(&table);
             }
-            self.decide_again(shared, &table).await;
+            self.cut_gone(doors, &table);
+            let mut is_behind = false;
+            {
+                let mut deciding = pin!(self.decide_again(shared, &table));
+                loop {
+                    tokio::select! {
+                        biased;
+                        () = &mut deciding => break,
+                        () = change(&mut tables, &mut is_live) => {
+                            self.cut_gone(doors, &doors.table.get());
+                            is_behind = true;
+                        }
+                    }
+                }
+            }
             self.rounds.fetch_add(1, Ordering::Relaxed);
             seen = Some(table);
-            let changed = async {
-                if is_live && tables.changed().await.is_some() {
-                    return true;
+            if !is_behind {
+                tokio::select! {
+                    () = change(&mut tables, &mut is_live) => {}
+                    () = tokio::time::sleep(EVERY) => {}
                 }
-                std::future::pending().await
-            };
-            tokio::select! {
-                changed = changed => is_live = changed,
-                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    /// Cuts what the table alone says is gone. That waits for nobody: ClearML's answers may take long, and the address may be
+    /// somebody else's soon.
+    fn cut_gone(&self, doors: &Doors, table: &RouteTable) {
+        for exchange in self.snapshot() {
+            if let Some(refusal) = gone(table, &exchange.endpoint) {
+                cut(doors, &exchange, CutReason::Ended, &refusal);
             }
         }
     }
@@ -83,15 +105,28 @@ impl Exchanges {
         stream::iter(groups.into_values())
             .for_each_concurrent(AT_ONCE, async |exchanges| {
                 let Some(first) = exchanges.first() else { return };
-                let Ok(Err((reason, refusal))) = timeout(PATIENCE, judge(shared, table, first)).await else {
-                    return;
-                };
-                for exchange in &exchanges {
-                    exchange.cut(reason);
-                    doors.audit.record(event(doors, exchange, reason, &refusal));
+                if let Ok(Err((reason, refusal))) = timeout(PATIENCE, judge(shared, table, first)).await {
+                    for exchange in &exchanges {
+                        cut(doors, exchange, reason, &refusal);
+                    }
                 }
             })
             .await;
+    }
+}
+
+/// Waits for another table.
+async fn change(tables: &mut Live<RouteTable>, is_live: &mut bool) {
+    if !*is_live || tables.changed().await.is_none() {
+        *is_live = false;
+        std::future::pending::<()>().await;
+    }
+}
+
+fn cut(doors: &Doors, exchange: &Exchange, reason: CutReason, refusal: &Refusal) {
+    if exchange.cut.reason().is_none() {
+        exchange.cut(reason);
+        doors.audit.record(event(doors, exchange, reason, refusal));
     }
 }
 
@@ -112,18 +147,22 @@ fn admitted_as_user(exchange: &Exchange) -> bool {
     exchange.kind() == Kind::Tcp && exchange.principal != Principal::Nobody
 }
 
-/// May it go on?
+/// Why nobody can reach the endpoint any more where it was, if so. The table alone tells.
+fn gone(table: &RouteTable, endpoint: &Endpoint) -> Option<Refusal> {
+    match of_key(table, &endpoint.key) {
+        // What is at the old address now may be somebody else's.
+        Resolved::Endpoint(now) => (now.upstream != endpoint.upstream).then_some(Refusal::NoEndpoint),
+        Resolved::Refused { refusal, .. } => Some(refusal.clone()),
+        Resolved::Nothing(_) | Resolved::Outside => Some(Refusal::NoEndpoint),
+    }
+}
+
+/// May it go on, at an endpoint that is where it was?
 async fn judge(shared: &Shared, table: &RouteTable, exchange: &Exchange) -> Result<(), (CutReason, Refusal)> {
     let endpoint = &exchange.endpoint;
     let resolved = of_key(table, &endpoint.key);
-    let now = match &resolved {
-        // What is at the old address now may be somebody else's.
-        Resolved::Endpoint(now) if now.upstream != endpoint.upstream => {
-            return Err((CutReason::Ended, Refusal::NoEndpoint));
-        }
-        Resolved::Endpoint(now) => *now,
-        Resolved::Refused { refusal, .. } => return Err((CutReason::Ended, (*refusal).clone())),
-        Resolved::Nothing(_) | Resolved::Outside => return Err((CutReason::Ended, Refusal::NoEndpoint)),
+    let Resolved::Endpoint(now) = resolved else {
+        return Ok(());
     };
     match &exchange.principal {
         Principal::User(user) if admitted_as_user(exchange) => {
