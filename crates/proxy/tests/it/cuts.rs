@@ -1,6 +1,9 @@
 //! Class 12: what is no longer allowed ends, with a code, and a neighbor does not notice.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use portico_core::{access::Who, audit::AuditKind, observe::TaskStatus, principal::UserId};
@@ -66,6 +69,30 @@ async fn a_task_that_ends_closes_its_websockets() {
         (event.task, event.detail.as_deref()),
         (Some(task(1)), Some("ended (ended)"))
     );
+}
+
+/// Its address may be somebody else's soon; others may be asked about for 2 s.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_ends_is_cut_while_clearml_lets_others_wait() {
+    let (peer, other) = (behaves::chats().await, behaves::chats().await);
+    let mut neighbor = spec(other.address);
+    neighbor.task = 2;
+    let gateway = gateway(&[spec(peer.address), neighbor.clone()]).await;
+    let mut socket = as_alice(&gateway).await;
+    let bearer = ("x-gateway-authorization", format!("Bearer {}", token("bob")));
+    let to = format!("/service/{}/", task(2));
+    let mut beside = open(&gateway, handshake(&to, &[bearer])).await.unwrap();
+    gateway.server.script().hangs = true;
+    gateway.clock.advance(Duration::from_secs(61));
+    eventually("a round that waits", || {
+        (gateway.server.script().unanswered > 0).then_some(())
+    })
+    .await;
+    let began = Instant::now();
+    gateway.publish(&[neighbor]);
+    assert_eq!(close_code(&mut socket).await, 4404);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(is_alive(&mut beside).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
