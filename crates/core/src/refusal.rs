@@ -111,6 +111,11 @@ pub enum Refusal {
         /// The public ports.
         range: PortRange,
     },
+    /// The task has as many public ports as a task may have, those included that it gave up a short time ago.
+    TooManyPorts {
+        /// How many that is.
+        most: usize,
+    },
     /// The one public port that the task asks for is another endpoint's, or another program's.
     PortTaken {
         /// The port.
@@ -224,6 +229,7 @@ impl Refusal {
             Self::StreamsOff => "streams_off",
             Self::StreamOnly => "stream_only",
             Self::NoPortFree { .. } => "no_port_free",
+            Self::TooManyPorts { .. } => "too_many_ports",
             Self::PortTaken { .. } => "port_taken",
             Self::PortOutsideRange { .. } => "port_outside_range",
             Self::PortPending => "port_pending",
@@ -310,6 +316,7 @@ impl Refusal {
             | Self::Superseded { .. }
             | Self::AddressOfHttp { .. }
             | Self::SlugCollision { .. }
+            | Self::TooManyPorts { .. }
             | Self::PortTaken { .. }
             | Self::PortOutsideRange { .. }
             | Self::OtherGateway { .. }
@@ -360,6 +367,7 @@ impl Refusal {
             Self::StreamsOff => "TCP endpoints are not served here".into(),
             Self::StreamOnly => "This is a TCP endpoint".into(),
             Self::NoPortFree { range } => format!("All public ports ({range}) are taken"),
+            Self::TooManyPorts { .. } => "The task has changed its public ports too often, or has too many".into(),
             Self::PortTaken { port } => format!("The public port {port} is taken"),
             Self::PortOutsideRange { port, .. } => format!("The public port {port} is none of this gateway's"),
             Self::PortPending => "The endpoint's public port is not recorded yet".into(),
@@ -432,6 +440,10 @@ impl Refusal {
                 application's own client."
                 .into(),
             Self::NoPortFree { .. } => "A port becomes free some time after a task ended. Administrators: widen streams.port_range.".into(),
+            Self::TooManyPorts { most } => format!(
+                "A task has {most} public ports at most, and an endpoint leaves one for another once within the time for which ports \
+                 are kept after their use. Wait, or go back to what the task asked before."
+            ),
             Self::PortTaken { .. } => "Ask for another port, or for any: leave out _ROUTER_ENDPOINT_MODE.".into(),
             Self::PortOutsideRange { range, .. } => format!("The public ports are {range}. Ask for one of them, or for any."),
             Self::PortPending => "Administrators: if this lasts, the state store cannot be written; see portico status.".into(),

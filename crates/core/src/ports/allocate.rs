@@ -8,7 +8,17 @@ use std::{
 };
 
 use super::{Lease, Leases, PortRange, Upstream};
-use crate::{clock::Timestamp, endpoint::EndpointKey, refusal::Refusal};
+use crate::{
+    clock::Timestamp,
+    endpoint::{EndpointKey, TaskId},
+    refusal::Refusal,
+};
+
+/// The most ports that are kept for one task: those that it has, those that cool down, and those that it left a short time ago.
+const PORTS_MAX: usize = crate::notation::ENTRIES_MAX;
+
+/// Which endpoints name a port.
+type Named<'w> = HashMap<u16, Vec<&'w EndpointKey>>;
 
 /// An endpoint that should have a public port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +86,11 @@ impl PortBook {
 ///   the same port back.
 /// * A lease whose port is `blocked` (somebody else listens there) or outside of the range moves to another port, and so does one
 ///   whose endpoint wants a fixed port now; nobody gets the old port for a cooling time.
-/// * A port that nobody holds and several endpoints name is given to nobody for a cooling time: nobody can tell whose it was.
+/// * A port that nobody holds and endpoints of several tasks name is given to nobody for a cooling time: nobody can tell whose it
+///   was.
+/// * No task exhausts the range, whatever it wishes: it gets no fresh port above 32 that are kept for it, but one that cools for another
+///   endpoint of its own; an endpoint that left a port because it wanted to leaves no second one while the first one rests; and
+///   what a task names is not listened to while as many ports rest because of such names.
 /// * A fixed port that is not to be had is refused, and the endpoint gets no other one.
 ///
 /// To be called with complete observations only: an endpoint that was not observed yet seems to be gone.
@@ -97,11 +111,9 @@ pub fn allocate(
         now,
     };
     let by_key: BTreeMap<&EndpointKey, &Wish> = wishes.iter().map(|wish| (&wish.key, wish)).collect();
-    let mut named: HashMap<u16, usize> = HashMap::new();
-    for port in by_key.values().filter_map(|wish| wish.fixed.or(wish.hint)) {
-        *named.entry(port).or_default() += 1;
-    }
     round.cool(&by_key);
+    round.wake();
+    let named = round.named(&by_key);
     round.rest(&named);
     let open: Vec<&Wish> = by_key.into_values().filter(|wish| !round.keep(wish)).collect();
     round.give(&open, &named);
@@ -157,8 +169,8 @@ impl Round<'_> {
         true
     }
 
-    /// Closes the ports that several endpoints name and nobody holds, and opens those again that were closed long enough.
-    fn rest(&mut self, named: &HashMap<u16, usize>) {
+    /// Opens the ports again that were closed long enough.
+    fn wake(&mut self) {
         let latest = self.now.plus(self.rules.cooling);
         let leases = self.book.leases.clone();
         for (port, before) in leases.resting() {
@@ -167,18 +179,41 @@ impl Round<'_> {
                 self.leases().rest(*port, until);
             }
         }
-        let shared = named.iter().filter(|(_, count)| **count > 1).map(|(port, _)| *port);
-        for port in shared.filter(|port| self.rules.range.contains(*port)) {
-            let is_new = leases.holder(port).is_none() && !leases.resting().contains_key(&port);
-            if is_new && latest > self.now {
-                self.leases().rest(port, Some(latest));
+    }
+
+    /// The ports that are named, and by whom.
+    fn named<'w>(&self, wished: &BTreeMap<&EndpointKey, &'w Wish>) -> Named<'w> {
+        let mut named = Named::new();
+        let mut deaf: HashMap<TaskId, bool> = HashMap::new();
+        for wish in wished.values() {
+            let task = wish.key.task;
+            let is_deaf = || self.book.leases.contested_by(task) >= PORTS_MAX;
+            if let Some(port) = wish.fixed.or(wish.hint)
+                && !*deaf.entry(task).or_insert_with(is_deaf)
+            {
+                named.entry(port).or_default().push(&wish.key);
+            }
+        }
+        named
+    }
+
+    /// Closes the ports that several tasks name and nobody holds. A task that names one twice harms itself only.
+    fn rest(&mut self, named: &Named<'_>) {
+        let latest = self.now.plus(self.rules.cooling);
+        let leases = self.book.leases.clone();
+        for (port, keys) in named.iter().filter(|(port, _)| self.rules.range.contains(**port)) {
+            let tasks: BTreeSet<TaskId> = keys.iter().map(|key| key.task).collect();
+            let is_new = leases.holder(*port).is_none() && !leases.resting().contains_key(port);
+            if tasks.len() > 1 && is_new && latest > self.now {
+                self.leases().close(*port, latest, tasks);
             }
         }
     }
 
     /// Gives ports to endpoints that have none, or not the right one.
-    fn give(&mut self, open: &[&Wish], named: &HashMap<u16, usize>) {
-        let is_sole = |port: u16| named.get(&port) == Some(&1);
+    fn give(&mut self, open: &[&Wish], named: &Named<'_>) {
+        let is_named_by = |port: u16, key: &EndpointKey| named.get(&port).is_some_and(|keys| **keys == [key]);
+        let too_many = || Refusal::TooManyPorts { most: PORTS_MAX };
         let mut rest = Vec::new();
         for wish in open {
             match (wish.fixed, wish.hint) {
@@ -186,14 +221,23 @@ impl Round<'_> {
                     let range = self.rules.range;
                     self.refuse(wish, Refusal::PortOutsideRange { port, range });
                 }
-                (Some(port), _) if !self.is_free(port, &wish.key) || !is_sole(port) => {
+                (Some(port), _) if !self.is_free(port, &wish.key) || !is_named_by(port, &wish.key) => {
                     self.refuse(wish, Refusal::PortTaken { port });
+                }
+                (Some(port), _) if !self.may_keep_more(&wish.key, Some(port)) || self.leaves_again(&wish.key, port) => {
+                    self.refuse(wish, too_many());
                 }
                 (Some(port), _) => self.lease(wish, port),
                 (None, Some(port)) if wish.rests_on_hint && self.is_of_another(port, &wish.key) => {
                     self.refuse(wish, Refusal::CopiedAddress { port });
                 }
-                (None, Some(port)) if self.is_free(port, &wish.key) && is_sole(port) => self.lease(wish, port),
+                (None, Some(port))
+                    if self.is_free(port, &wish.key)
+                        && is_named_by(port, &wish.key)
+                        && self.may_keep_more(&wish.key, Some(port)) =>
+                {
+                    self.lease(wish, port);
+                }
                 (None, _) => rest.push(*wish),
             }
         }
@@ -201,6 +245,13 @@ impl Round<'_> {
         let range = self.rules.range;
         let mut ports = range.iter().filter(|port| !named.contains_key(port));
         for wish in rest {
+            if !self.may_keep_more(&wish.key, None) {
+                match self.take_own(&wish.key) {
+                    Some(port) => self.lease(wish, port),
+                    None => self.refuse(wish, too_many()),
+                }
+                continue;
+            }
             match ports.by_ref().find(|port| self.is_free(*port, &wish.key)) {
                 Some(port) => self.lease(wish, port),
                 None => self.refuse(wish, Refusal::NoPortFree { range }),
@@ -215,8 +266,33 @@ impl Round<'_> {
     fn is_free(&self, port: u16, key: &EndpointKey) -> bool {
         let leases = &self.book.leases;
         self.is_usable(port)
-            && !leases.resting().contains_key(&port)
+            && (!leases.resting().contains_key(&port) || leases.is_left_by(port, key))
             && leases.holder(port).is_none_or(|holder| holder == key)
+    }
+
+    /// True if the endpoint's task may have this port (`None`: any fresh one) without keeping too many from others.
+    fn may_keep_more(&self, key: &EndpointKey, port: Option<u16>) -> bool {
+        let leases = &self.book.leases;
+        let comes_back = port.is_some_and(|port| leases.is_left_by(port, key));
+        leases.kept_for(key.task) < PORTS_MAX + usize::from(comes_back)
+    }
+
+    /// True if the endpoint would leave a port that it could keep, while the one still rests that it left before.
+    fn leaves_again(&self, key: &EndpointKey, port: u16) -> bool {
+        let leases = &self.book.leases;
+        let lease = leases.of(key).filter(|lease| self.is_usable(lease.port));
+        let former = lease.and_then(|lease| lease.former);
+        former.is_some_and(|former| former != port && leases.is_left_by(former, key))
+    }
+
+    /// Ends the oldest of the leases that cool down for other endpoints of the same task, and returns its port.
+    fn take_own(&mut self, key: &EndpointKey) -> Option<u16> {
+        let own = self.book.leases.of_task(key.task);
+        let cooling = own.filter(|lease| lease.key != *key && self.is_usable(lease.port));
+        let (_, _, oldest) = cooling
+            .filter_map(|lease| Some((lease.cooling_until?, lease.port, lease.key.clone())))
+            .min()?;
+        self.leases().remove(&oldest).map(|lease| lease.port)
     }
 
     /// True if another endpoint that is there has the port.
@@ -231,8 +307,8 @@ impl Round<'_> {
         let until = Some(now.plus(self.rules.cooling)).filter(|until| *until > now);
         let leases = self.leases();
         let former = leases.remove(&wish.key).map(|lease| lease.port);
-        if let Some(former) = former.filter(|former| range.contains(*former)) {
-            leases.rest(former, until);
+        if let (Some(former), Some(until)) = (former.filter(|former| range.contains(*former)), until) {
+            leases.close(former, until, BTreeSet::from([wish.key.task]));
         }
         leases.rest(port, None);
         leases.put(Lease {

@@ -1,10 +1,16 @@
 //! Who holds which public port. Leases are state: they survive a restart, and no claim of a task changes whose a port is.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::Timestamp, endpoint::EndpointKey};
+use crate::{
+    clock::Timestamp,
+    endpoint::{EndpointKey, Protocol, TaskId},
+};
 
 /// A public port held for an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +53,8 @@ pub struct Leases {
     holders: BTreeMap<u16, EndpointKey>,
     /// Ports that nobody gets, and until when: several endpoints named them while nobody held them, or their endpoint moved away.
     resting: BTreeMap<u16, Timestamp>,
+    /// Because of which tasks they rest: the one that left it, or those that named it at once.
+    causes: BTreeMap<u16, BTreeSet<TaskId>>,
 }
 
 /// As leases are stored, sorted by endpoint.
@@ -55,6 +63,8 @@ struct Document {
     leases: Vec<Lease>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     resting: BTreeMap<u16, Timestamp>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    causes: BTreeMap<u16, BTreeSet<TaskId>>,
 }
 
 impl From<Leases> for Document {
@@ -62,6 +72,7 @@ impl From<Leases> for Document {
         Self {
             leases: leases.held.into_values().collect(),
             resting: leases.resting,
+            causes: leases.causes,
         }
     }
 }
@@ -71,8 +82,11 @@ impl From<Document> for Leases {
     fn from(document: Document) -> Self {
         let mut stored = document.leases;
         stored.sort_by(|one, other| (one.since, &one.key).cmp(&(other.since, &other.key)));
+        let mut causes = document.causes;
+        causes.retain(|port, _| document.resting.contains_key(port));
         let mut leases = Self {
             resting: document.resting,
+            causes,
             ..Self::default()
         };
         for lease in stored {
@@ -122,12 +136,49 @@ impl Leases {
         &self.resting
     }
 
+    /// The leases of one task, the cooling ones included.
+    pub(super) fn of_task(&self, task: TaskId) -> impl Iterator<Item = &Lease> {
+        let first = EndpointKey {
+            task,
+            protocol: Protocol::Http,
+            name: None,
+        };
+        let leases = self.held.range(first..).map(|(_, lease)| lease);
+        leases.take_while(move |lease| lease.key.task == task)
+    }
+
+    /// How many ports nobody else gets because of this task alone: those that it holds, cools, and left.
+    pub(super) fn kept_for(&self, task: TaskId) -> usize {
+        let left = self.causes.values().filter(|causes| is_sole(causes, task));
+        self.of_task(task).count() + left.count()
+    }
+
+    /// How many ports nobody gets because this task and others named them.
+    pub(super) fn contested_by(&self, task: TaskId) -> usize {
+        let contested = |causes: &&BTreeSet<TaskId>| causes.len() > 1 && causes.contains(&task);
+        self.causes.values().filter(contested).count()
+    }
+
+    /// True if the endpoint had this port before its own one, and nobody else has got it since.
+    pub(super) fn is_left_by(&self, port: u16, key: &EndpointKey) -> bool {
+        let is_former = self.of(key).is_some_and(|lease| lease.former == Some(port));
+        is_former && self.causes.get(&port).is_some_and(|causes| is_sole(causes, key.task))
+    }
+
     /// Says until when nobody gets a port; `None`: it is free.
     pub(super) fn rest(&mut self, port: u16, until: Option<Timestamp>) {
-        match until {
-            Some(until) => drop(self.resting.insert(port, until)),
-            None => drop(self.resting.remove(&port)),
+        if let Some(until) = until {
+            self.resting.insert(port, until);
+        } else {
+            self.resting.remove(&port);
+            self.causes.remove(&port);
         }
+    }
+
+    /// Closes a port because of these tasks.
+    pub(super) fn close(&mut self, port: u16, until: Timestamp, causes: BTreeSet<TaskId>) {
+        self.resting.insert(port, until);
+        self.causes.insert(port, causes);
     }
 
     /// Adds a lease, in place of the endpoint's earlier one. The port must be free.
@@ -143,4 +194,8 @@ impl Leases {
         self.holders.remove(&lease.port);
         Some(lease)
     }
+}
+
+fn is_sole(causes: &BTreeSet<TaskId>, task: TaskId) -> bool {
+    causes.len() == 1 && causes.contains(&task)
 }

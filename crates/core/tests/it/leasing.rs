@@ -281,9 +281,13 @@ fn where_an_endpoint_leads_to_is_remembered() {
 fn leases_are_the_same_after_a_restart() {
     let held = give(&[wish(1), fixed(2, 30002)], &none(), 7);
     let gone = give(&[wish(1)], &held.leases, 8);
-    let text = serde_json::to_string(&*gone.leases).expect("leases can be written");
-    let read: Leases = serde_json::from_str(&text).expect("leases can be read");
-    assert_eq!(read, *gone.leases);
+    let moved = give(&[fixed(1, 30001)], &gone.leases, 9);
+    assert_eq!(moved.leases.resting().len(), 1);
+    for leases in [gone.leases, moved.leases] {
+        let text = serde_json::to_string(&*leases).expect("leases can be written");
+        let read: Leases = serde_json::from_str(&text).expect("leases can be read");
+        assert_eq!(read, *leases);
+    }
 }
 
 #[test]
@@ -294,6 +298,114 @@ fn a_stored_document_that_somebody_edited_displaces_nobody() {
     let leases: Leases = serde_json::from_value(document).expect("leases");
     let ports: Vec<_> = leases.iter().map(|lease| (lease.key.clone(), lease.port)).collect();
     assert_eq!(ports, [(key(1), 30000)]);
+}
+
+fn named(task: u64, name: u8) -> EndpointKey {
+    EndpointKey {
+        name: Some(format!("e{name}").into()),
+        ..key(task)
+    }
+}
+
+#[test]
+fn a_task_that_renames_its_endpoints_gets_its_own_ports_again() {
+    let wide = rules(30000, 30099);
+    let all = |from: u8| -> Vec<Wish> {
+        let wish = |name| Wish {
+            key: named(1, name),
+            ..wish(1)
+        };
+        (from..from + 32).map(wish).collect()
+    };
+    let ports = |book: &PortBook| book.leases.iter().map(|lease| lease.port).collect::<BTreeSet<_>>();
+    let first = allocate(&all(0), &none(), &wide, &BTreeSet::new(), at(0));
+    assert_eq!(ports(&first).len(), 32);
+    let renamed = allocate(&all(100), &first.leases, &wide, &BTreeSet::new(), at(1));
+    assert!(renamed.refused.is_empty(), "{:?}", renamed.refused);
+    assert_eq!(ports(&renamed), ports(&first));
+    let more: Vec<Wish> = all(100).into_iter().chain(all(0)).collect();
+    let more = allocate(&more, &renamed.leases, &wide, &BTreeSet::new(), at(2));
+    assert_eq!(ports(&more), ports(&first));
+    assert_eq!(more.refused[&named(1, 0)], Refusal::TooManyPorts { most: 32 });
+}
+
+#[test]
+fn an_endpoint_leaves_one_port_for_another_once_within_a_cooling_time() {
+    let held = give(&[fixed(1, 30000)], &none(), 0);
+    let moved = give(&[fixed(1, 30001)], &held.leases, 1);
+    assert_eq!(port(&moved, 1), Some(30001));
+    let again = give(&[fixed(1, 30002)], &moved.leases, 2);
+    assert_eq!(again.refused[&key(1)], Refusal::TooManyPorts { most: 32 });
+    let back = give(&[fixed(1, 30000)], &again.leases, 3);
+    assert_eq!(port(&back, 1), Some(30000), "its own port is still its own");
+    let late = give(&[fixed(1, 30002)], &again.leases, 101);
+    assert_eq!(port(&late, 1), Some(30002));
+}
+
+#[test]
+fn a_port_that_one_task_names_twice_is_not_kept_from_others() {
+    let twice = [0, 1].map(|name| Wish {
+        key: named(1, name),
+        ..fixed(1, 30001)
+    });
+    let book = give(&twice, &none(), 0);
+    assert!(book.leases.is_empty() && book.leases.resting().is_empty());
+    assert_eq!(port(&give(&[fixed(2, 30001)], &book.leases, 1), 2), Some(30001));
+}
+
+#[test]
+fn two_tasks_that_name_the_same_ports_do_not_exhaust_the_range() {
+    let wide = rules(30000, 30099);
+    let mut leases = none();
+    for round in 0..20u16 {
+        let both = [1, 2].into_iter().flat_map(|task| {
+            (0..10u8).map(move |name| Wish {
+                key: named(task, name),
+                ..fixed(task, 30000 + (round * 10 + u16::from(name)) % 100)
+            })
+        });
+        let all: Vec<Wish> = both.chain([wish(3)]).collect();
+        let book = allocate(&all, &leases, &wide, &BTreeSet::new(), at(i64::from(round)));
+        assert!(port(&book, 3).is_some(), "round {round}");
+        leases = book.leases;
+    }
+    assert!(leases.resting().len() <= 40, "{} ports rest", leases.resting().len());
+    assert!(port(&allocate(&[wish(4)], &leases, &wide, &BTreeSet::new(), at(21)), 4).is_some());
+}
+
+/// Whatever one task may wish in a round.
+fn greedy() -> impl Strategy<Value = Vec<Wish>> {
+    let port = || proptest::option::weighted(0.4, 29_999..30_101u16);
+    proptest::collection::btree_map(0..60u8, (port(), any::<bool>(), port()), 0..40).prop_map(|wishes| {
+        let wish = |(name, (hint, rests_on_hint, fixed))| Wish {
+            key: named(1, name),
+            hint,
+            rests_on_hint,
+            fixed,
+            ..wish(1)
+        };
+        wishes.into_iter().map(wish).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_task_exhausts_the_range_whatever_it_wishes(
+        steps in proptest::collection::vec((greedy(), proptest::collection::btree_set(30_000..30_100u16, 0..3), 0..30i64), 1..15),
+    ) {
+        let rules = rules(30_000, 30_099);
+        let (mut leases, mut now) = (none(), 0);
+        for (wishes, blocked, wait) in steps {
+            now += wait;
+            let book = allocate(&wishes, &leases, &rules, &blocked, at(now));
+            let kept = book.leases.len() + book.leases.resting().len();
+            prop_assert!(kept <= 32, "{kept} ports are kept for one task");
+            let more: Vec<Wish> = wishes.into_iter().chain([wish(2)]).collect();
+            let other = allocate(&more, &leases, &rules, &blocked, at(now));
+            prop_assert!(port(&other, 2).is_some(), "{:?}", other.refused.get(&key(2)));
+            leases = book.leases;
+        }
+    }
 }
 
 /// A small world, so that ports are scarce and claimed often.

@@ -99,6 +99,7 @@ fn examples() -> Vec<(&'static str, Vec<Refusal>)> {
                 Refusal::StreamsOff,
                 Refusal::StreamOnly,
                 Refusal::NoPortFree { range },
+                Refusal::TooManyPorts { most: 32 },
                 Refusal::PortTaken { port: 9005 },
                 Refusal::PortOutsideRange { port: 8005, range },
                 Refusal::PortPending,
@@ -166,6 +167,7 @@ fn number_of_refusals(any: &Refusal) -> usize {
         | R::StreamsOff
         | R::StreamOnly
         | R::NoPortFree { .. }
+        | R::TooManyPorts { .. }
         | R::PortTaken { .. }
         | R::PortOutsideRange { .. }
         | R::PortPending
@@ -186,7 +188,7 @@ fn number_of_refusals(any: &Refusal) -> usize {
         | R::HeadersTooLarge
         | R::Overloaded
         | R::ShuttingDown
-        | R::Internal => 45,
+        | R::Internal => 46,
     }
 }
 
