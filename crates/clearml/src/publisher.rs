@@ -46,7 +46,7 @@ pub struct PublisherSettings {
     pub recheck: Duration,
     /// So many times within [`Self::window`] our value is replaced by another one before we give in.
     pub overwritten_limit: usize,
-    /// So many times within [`Self::window`] our value vanishes before we give in.
+    /// So many times within [`Self::window`] our value vanishes before we give in, until the window holds fewer again.
     pub vanished_limit: usize,
     /// See the limits.
     pub window: Duration,
@@ -131,6 +131,8 @@ pub struct Publisher {
     cares: HashMap<TaskId, Care>,
     /// Where nothing is to be done until something else is observed, and what was judged then.
     settled: HashMap<TaskId, Arc<TaskRoutes>>,
+    /// Whose turn it was last.
+    last: Option<TaskId>,
     has_property: Option<bool>,
     status: PublisherStatus,
     /// The server cannot be asked: nothing is written before then.
@@ -154,6 +156,7 @@ impl Publisher {
             settings,
             cares: HashMap::new(),
             settled: HashMap::new(),
+            last: None,
             has_property: None,
             status: PublisherStatus::default(),
             paused_until: None,
@@ -203,7 +206,8 @@ impl Publisher {
         }
     }
 
-    /// Looks at every task once; one is written after the other.
+    /// Looks at every task once; one is written after the other. The first is the one behind the task whose turn it was last: what
+    /// may be written in a second is shared by all, and a task that always differs must not use it up.
     async fn pass(
         &mut self,
         table: &RouteTable,
@@ -227,7 +231,7 @@ impl Publisher {
         self.settled.retain(|id, _| observation.task(*id).is_some());
         let is_paused = self.paused_until.is_some_and(|until| Instant::now() < until);
         let mut pending = 0;
-        for task in observation.tasks() {
+        for task in in_turn(observation.tasks(), self.last) {
             // A table that has not caught up knows nothing of what was observed.
             let Some(routes) = table.task(task.id).filter(|routes| Arc::ptr_eq(&routes.task, task)) else {
                 continue;
@@ -252,21 +256,21 @@ impl Publisher {
                 continue;
             }
             let now = self.clearml.clock().now();
-            match self
-                .cares
-                .entry(task.id)
-                .or_default()
-                .judge(task, wanted.places, now, &self.settings)
-            {
+            let care = self.cares.entry(task.id).or_default();
+            match care.judge(task, wanted.places, now, &self.settings) {
+                // Time alone may change this.
+                Turn::Rest if care.is_exhausted(&self.settings) => {}
                 Turn::Rest => {
                     self.settled.insert(task.id, routes.clone());
                 }
                 Turn::Write(differences) if !is_paused && budget.take(Instant::now()).is_ok() => {
+                    self.last = Some(task.id);
                     // What was written is pending until it was seen.
                     self.write(task, &differences, nudge).await;
                     pending += 1;
                 }
                 Turn::Look(differences) if !is_paused && budget.take(Instant::now()).is_ok() => {
+                    self.last = Some(task.id);
                     self.look(task, differences).await;
                     pending += 1;
                 }
@@ -360,6 +364,12 @@ impl Publisher {
             status.publish(self.status.clone());
         }
     }
+}
+
+/// All tasks, sorted by id, beginning behind `last`.
+fn in_turn(tasks: &[Arc<ObservedTask>], last: Option<TaskId>) -> impl Iterator<Item = &Arc<ObservedTask>> {
+    let (before, behind) = tasks.split_at(tasks.partition_point(|task| last.is_some_and(|last| task.id <= last)));
+    behind.iter().chain(before)
 }
 
 fn has_streams(routes: &TaskRoutes) -> bool {

@@ -149,16 +149,27 @@ impl Care {
             .filter(|(_, history)| history.is_contested)
             .map(|(place, _)| place)
     }
+
+    /// True if a place is left alone until what happened there is long enough ago.
+    pub(super) fn is_exhausted(&self, settings: &PublisherSettings) -> bool {
+        let mut histories = self.places.values();
+        histories.any(|history| history.is_contested && history.is_exhausted(settings))
+    }
 }
 
 impl History {
     fn see(&mut self, difference: &Difference, now: Timestamp, settings: &PublisherSettings) {
+        for events in [&mut self.overwritten, &mut self.vanished] {
+            while events.front().is_some_and(|first| now.since(*first) > settings.window) {
+                events.pop_front();
+            }
+        }
         if difference.is_settled() {
             (self.state, self.is_contested) = (State::Standing, false);
             return;
         }
-        // Whoever wrote against us took its value back.
-        if difference.found.is_none() {
+        // Whoever wrote against us took its value back. That is no peace if it happens again and again.
+        if difference.found.is_none() && !self.is_exhausted(settings) {
             self.is_contested = false;
         }
         // Ours stood there, or was written and never seen: somebody wrote over it.
@@ -173,9 +184,124 @@ impl History {
             _ => (&mut self.vanished, settings.vanished_limit),
         };
         events.push_back(now);
-        while events.front().is_some_and(|first| now.since(*first) > settings.window) {
-            events.pop_front();
-        }
         self.is_contested |= events.len() >= limit;
+    }
+
+    /// True if so much happened within the window that a place where nothing stands is no invitation.
+    fn is_exhausted(&self, settings: &PublisherSettings) -> bool {
+        self.overwritten.len() + self.vanished.len() >= settings.vanished_limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use portico_core::{
+        observe::TaskStatus,
+        principal::{CompanyId, UserId},
+    };
+
+    use super::*;
+
+    const OURS: &str = "https://gateway.example.com/service/x/";
+    const NOON: Timestamp = Timestamp::from_secs(1_000_000);
+
+    /// A task under care, and a clock.
+    struct Patient(Care, PublisherSettings, Timestamp);
+
+    impl Patient {
+        fn new() -> Self {
+            let settings = PublisherSettings {
+                first_write: Duration::ZERO,
+                ..PublisherSettings::default()
+            };
+            Self(Care::default(), settings, NOON)
+        }
+
+        /// Observes anew what stands there, a second later; writes what is to be written. True if that was something.
+        fn writes_over(&mut self, found: Option<&str>) -> bool {
+            let Self(care, settings, now) = self;
+            *now = now.plus(Duration::from_secs(1));
+            let place = Difference {
+                place: Place::Runtime("endpoint".into()),
+                found: found.map(Arc::from),
+                wanted: Some(OURS.into()),
+                is_withdrawal: false,
+            };
+            let task = observed();
+            match care.judge(&task, vec![place], *now, settings) {
+                Turn::Write(differences) => {
+                    care.note_written(&task, &differences, *now);
+                    true
+                }
+                Turn::Rest => false,
+                other => panic!("{other:?}"),
+            }
+        }
+
+        fn is_contested(&self) -> bool {
+            self.0.contested().next().is_some()
+        }
+    }
+
+    fn observed() -> Arc<ObservedTask> {
+        Arc::new(ObservedTask {
+            id: portico_core::endpoint::TaskId::parse("801f81e9e52641fda8dfd6c749a72ccd").expect("an id"),
+            name: "a task".into(),
+            owner: UserId::new("alice"),
+            company: CompanyId::new("company"),
+            project: None,
+            queue: None,
+            status: TaskStatus::InProgress,
+            status_since: NOON,
+            started: None,
+            addresses: Vec::new(),
+            requests: Vec::new(),
+            published: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn a_value_that_vanishes_ten_times_is_not_written_until_the_window_has_passed() {
+        let mut patient = Patient::new();
+        assert!(patient.writes_over(None));
+        for _ in 1..10 {
+            assert!(!patient.writes_over(Some(OURS)));
+            assert!(patient.writes_over(None));
+        }
+        assert!(!patient.writes_over(Some(OURS)));
+        for _ in 0..100 {
+            assert!(!patient.writes_over(None));
+            assert!(patient.is_contested() && patient.0.is_exhausted(&patient.1));
+        }
+        patient.2 = patient.2.plus(Duration::from_mins(5));
+        assert!(patient.writes_over(None));
+        assert!(!patient.is_contested() && !patient.0.is_exhausted(&patient.1));
+    }
+
+    #[test]
+    fn a_contest_by_overwriting_ends_when_the_others_value_is_taken_away() {
+        let mut patient = Patient::new();
+        assert!(patient.writes_over(None));
+        for _ in 1..3 {
+            assert!(patient.writes_over(Some("theirs")));
+        }
+        assert!(!patient.writes_over(Some("theirs")));
+        assert!(patient.is_contested());
+        assert!(patient.writes_over(None));
+        assert!(!patient.is_contested());
+    }
+
+    #[test]
+    fn whoever_overwrites_and_takes_away_in_turn_is_not_followed_for_ever() {
+        let mut patient = Patient::new();
+        let mut writes = 0;
+        for _ in 0..100 {
+            writes += usize::from(patient.writes_over(None));
+            writes += usize::from(patient.writes_over(Some("theirs")));
+        }
+        assert!(writes <= 15, "{writes} writes");
+        assert!(patient.is_contested());
     }
 }

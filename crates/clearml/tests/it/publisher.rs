@@ -485,3 +485,65 @@ impl portico_core::clock::Clock for RealTime {
         self.0.now().plus(self.1.elapsed())
     }
 }
+
+#[tokio::test]
+async fn tasks_that_always_differ_keep_none_from_its_turn() {
+    const NOISY: u8 = 60;
+    let bench = Bench::new().await;
+    let mut ids: Vec<String> = (0..=NOISY)
+        .map(|at| {
+            let address = SocketAddr::from(([10, 1, 2, at], 7860));
+            let task = NewTask::asking("alice", "a notebook", address);
+            bench.emulator().create_task(task)
+        })
+        .collect();
+    ids.sort();
+    let quiet = ids.pop().unwrap();
+    let settings = PublisherSettings {
+        vanished_limit: usize::MAX,
+        writes_per_second: 20.0,
+        burst: 1,
+        ..quick()
+    };
+    let gateway = gateway(&bench, true, settings);
+    // Each noisy task erases its address as soon as it is seen there.
+    eventually("two turns for each", || {
+        for id in &ids {
+            let is_seen =
+                |task: &portico_core::observe::ObservedTask| task.published.iter().any(|p| p.endpoint.is_some());
+            if gateway.source.task(id).is_some_and(|task| is_seen(&task)) {
+                let mut runtime = bench.emulator().runtime(id);
+                runtime.remove("endpoint");
+                bench.emulator().set_runtime(id, runtime);
+            }
+        }
+        (bench.calls("tasks.edit_runtime") >= 2 * (u64::from(NOISY) + 1)).then_some(())
+    })
+    .await;
+    assert_eq!(text(&bench.emulator().runtime(&quiet), "endpoint"), Some(url(&quiet)));
+}
+
+#[tokio::test]
+async fn a_key_that_vanishes_too_often_is_written_again_when_the_window_has_passed() {
+    let bench = Bench::new().await;
+    let id = bench.emulator().create_task(unnamed());
+    let stale = bench.emulator().runtime(&id);
+    let settings = PublisherSettings {
+        vanished_limit: 3,
+        recheck: Duration::from_millis(50),
+        ..quick()
+    };
+    let gateway = gateway(&bench, true, settings);
+    for progress in 1..=3 {
+        published(&bench, &id, "endpoint", &url(&id)).await;
+        settled(&gateway).await;
+        sdk_writes_back(&bench, &id, &stale, progress);
+    }
+    eventually("contest", || (!gateway.status.get().contested.is_empty()).then_some(())).await;
+    let writes = gateway.status.get().writes;
+    settled_down(&gateway).await;
+    assert_eq!(gateway.status.get().writes, writes);
+    // Nothing else is observed meanwhile.
+    bench.clock.advance(Duration::from_mins(6));
+    published(&bench, &id, "endpoint", &url(&id)).await;
+}
