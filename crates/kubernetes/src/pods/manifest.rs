@@ -3,7 +3,12 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use portico_core::{notation, observe::RequestOrigin, pods::Pod};
+use portico_core::{
+    endpoint::Protocol,
+    notation,
+    observe::{Request, RequestFault, RequestOrigin},
+    pods::Pod,
+};
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, SeqAccess, Visitor},
@@ -12,7 +17,7 @@ use serde::{
 use super::identity::{Marks, identify};
 use crate::watch::{Metadata, Object};
 
-/// The longest annotation that is read.
+/// The longest annotation that is read, in bytes.
 const LONGEST: usize = 4096;
 
 /// A pod, as far as it is of interest.
@@ -135,11 +140,25 @@ impl Manifest {
                 .iter()
                 .any(|condition| condition.kind == "Ready" && condition.status == "True"),
             has_host_network: spec.host_network,
-            requests: notation::parse(asked.get(..LONGEST).unwrap_or(asked), RequestOrigin::Annotation),
+            requests: requests(asked),
             uid: metadata.uid.into(),
             name: metadata.name.into(),
         })
     }
+}
+
+/// What the annotation asks for. One that is too long asks for nothing: an end that was cut off may be the access rule.
+fn requests(asked: &str) -> Vec<Request> {
+    if asked.len() <= LONGEST {
+        return notation::parse(asked, RequestOrigin::Annotation);
+    }
+    let told = format!("the annotation portico/endpoints is longer than {LONGEST} bytes");
+    vec![Request {
+        protocol: Protocol::Http,
+        name: None,
+        origin: RequestOrigin::Annotation,
+        ask: Err(RequestFault::Notation(told)),
+    }]
 }
 
 /// The value of `CLEARML_WORKER_ID`; no other variable's value is ever held.
@@ -261,6 +280,36 @@ mod tests {
             pod.requests.first().and_then(|request| request.name.as_deref()),
             Some("ui")
         );
+    }
+
+    #[test]
+    fn an_annotation_that_is_too_long_is_a_fault_and_never_cut() {
+        let rule = "ui=http:7860,access=owner";
+        let full = format!("{}{rule}", " ".repeat(LONGEST - rule.len()));
+        // Cut, these would lose their access rule; the second has no character that ends at the bound.
+        let longer = [
+            format!("{}{rule}", " ".repeat(LONGEST - 12)),
+            format!("ui=http:7860;{}{rule}", "é".repeat(LONGEST / 2)),
+        ];
+        let requests = |asked: &str| {
+            let mut pod = pod();
+            pod["metadata"]["annotations"]["portico/endpoints"] = asked.into();
+            living(&pod).expect("it lives").requests
+        };
+        assert!(matches!(requests(&full).as_slice(), [Request { ask: Ok(_), .. }]));
+        for asked in longer {
+            let told = requests(&asked);
+            let [
+                Request {
+                    ask: Err(RequestFault::Notation(told)),
+                    ..
+                },
+            ] = told.as_slice()
+            else {
+                panic!("{told:?}");
+            };
+            assert_eq!(told, "the annotation portico/endpoints is longer than 4096 bytes");
+        }
     }
 
     #[test]
