@@ -37,7 +37,7 @@ impl Who {
     }
 
     /// Whom both let in.
-    fn and(&self, other: &Self) -> Self {
+    pub(crate) fn and(&self, other: &Self) -> Self {
         match (self, other) {
             (Self::Users(ours), Self::Users(theirs)) => {
                 Self::Users(ours.iter().filter(|user| theirs.contains(user)).cloned().collect())

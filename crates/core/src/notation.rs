@@ -15,7 +15,11 @@ use crate::{
 /// The most entries that one text may have.
 pub const ENTRIES_MAX: usize = 32;
 
-/// Reads the notation. Each entry that cannot be understood becomes a request with its fault, so that its owner can be told.
+/// The longest name of an endpoint, in characters.
+pub const NAME_MAX: usize = 256;
+
+/// Reads the notation. Each entry that cannot be understood becomes a request with its fault, so that its owner can be told: one with
+/// an empty name is the unnamed endpoint's, one with a name above [`NAME_MAX`] has as much of it.
 pub fn parse(text: &str, origin: RequestOrigin) -> Vec<Request> {
     let entries: Vec<&str> = text
         .split(';')
@@ -38,7 +42,7 @@ fn parse_entry(entry: &str, origin: RequestOrigin) -> Request {
     let mut parts = entry.split(',').map(str::trim);
     let head = parts.next().unwrap_or_default();
     let (name, target) = match head.split_once('=') {
-        Some((name, target)) => (Some(Arc::from(name.trim())), target.trim()),
+        Some((name, target)) => (Some(name.trim()), target.trim()),
         None => (None, head),
     };
     let (protocol, port) = target.split_once(':').unwrap_or((target, ""));
@@ -66,6 +70,14 @@ fn parse_entry(entry: &str, origin: RequestOrigin) -> Request {
             "the protocol {:?} is neither http nor tcp",
             cut(protocol)
         ))),
+    };
+    let (name, ask): (Option<Arc<str>>, _) = match name {
+        Some("") => (None, Err(RequestFault::Notation("an entry's name is empty".to_owned()))),
+        Some(name) => match name.char_indices().nth(NAME_MAX) {
+            Some((end, _)) => (name.get(..end).map(Arc::from), Err(RequestFault::NameTooLong)),
+            None => (Some(name.into()), ask),
+        },
+        None => (None, ask),
     };
     Request {
         protocol: known.unwrap_or(Protocol::Http),
@@ -191,10 +203,31 @@ mod tests {
         ));
     }
 
+    #[test]
+    fn a_name_that_is_empty_or_too_long_is_a_fault_wherever_it_stands() {
+        for origin in [RequestOrigin::Property, RequestOrigin::Annotation] {
+            for text in ["=http:80", " = http:80,access=owner"] {
+                let request = parse(text, origin).pop().expect("one entry");
+                assert_eq!(request.name, None);
+                assert!(matches!(request.ask, Err(RequestFault::Notation(_))), "{text}");
+            }
+            let longest = "ü".repeat(256);
+            for (name, is_understood) in [(longest.clone(), true), (format!("{longest}x"), false)] {
+                let request = parse(&format!("{name}=tcp:80"), origin).pop().expect("one entry");
+                assert_eq!(request.name.as_deref(), Some(&*longest));
+                assert_eq!(request.ask.err(), (!is_understood).then_some(RequestFault::NameTooLong));
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_without_panic_and_within_bounds(text in ".{0,300}") {
-            prop_assert!(parse(&text, RequestOrigin::Property).len() <= ENTRIES_MAX);
+            let requests = parse(&text, RequestOrigin::Property);
+            prop_assert!(requests.len() <= ENTRIES_MAX);
+            for name in requests.iter().filter_map(|request| request.name.as_deref()) {
+                prop_assert!(!name.is_empty() && name.chars().count() <= NAME_MAX);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use super::{Pod, PodRules, Pods, label_value};
-use crate::observe::{Observation, ObservedTask, Request};
+use crate::observe::{Observation, ObservedTask, Request, RequestFault};
 
 /// What remains of an observation where pods are the truth:
 ///
@@ -12,7 +12,8 @@ use crate::observe::{Observation, ObservedTask, Request};
 /// * a task whose pods are gone stays, without any address: its visitors are told, and what was published is withdrawn.
 /// * a task that never had a pod here is another gateway's, or not yet anybody's: it is not here.
 /// * the pod's label tells the queue, unless it agrees with what the task says.
-/// * what the annotation of a pod asks for is asked for, beside what the task asks.
+/// * what the annotation of a pod asks for is asked for, beside what the task asks. Where both ask for one endpoint, the task says
+///   where it is, and only those are let in whom both let in: any colleague may edit the task, but not the pod.
 ///
 /// `previous` is the last result: tasks that have not changed are handed on as the same `Arc`.
 pub fn join(observation: &Observation, pods: &Pods, rules: PodRules, previous: &Observation) -> Observation {
@@ -43,13 +44,17 @@ fn see(task: &ObservedTask, own: &[Arc<Pod>], dialed: &[&Pod]) -> ObservedTask {
         ask.claimed = claimed.filter(|claimed| addresses.contains(claimed));
     }
     for pod in dialed {
-        let fresh: Vec<Request> = pod
-            .requests
-            .iter()
-            .filter(|asked| !asks(&seen, asked))
-            .cloned()
-            .collect();
-        seen.requests.extend(fresh.into_iter().map(|request| at(pod, request)));
+        for asked in &pod.requests {
+            let is_given_twice = pod.requests.iter().filter(|other| is_same(other, asked)).count() > 1;
+            let mut asked = at(pod, asked.clone());
+            if is_given_twice {
+                asked.ask = Err(RequestFault::Notation("an entry is given twice".to_owned()));
+            }
+            match seen.requests.iter_mut().find(|own| is_same(own, &asked)) {
+                Some(own) => tighten(own, &asked),
+                None => seen.requests.push(asked),
+            }
+        }
     }
     let order = |request: &Request| (request.protocol, request.name.clone());
     seen.requests.sort_by_key(order);
@@ -58,10 +63,23 @@ fn see(task: &ObservedTask, own: &[Arc<Pod>], dialed: &[&Pod]) -> ObservedTask {
     seen
 }
 
-/// What the task itself asks for comes before what its pod does.
-fn asks(task: &ObservedTask, asked: &Request) -> bool {
-    let is_same = |own: &Request| own.protocol == asked.protocol && own.name == asked.name;
-    task.requests.iter().any(is_same)
+/// True if both ask for the same endpoint.
+fn is_same(one: &Request, other: &Request) -> bool {
+    one.protocol == other.protocol && one.name == other.name
+}
+
+/// An annotation that cannot be understood closes the endpoint: it may have meant to tighten.
+fn tighten(own: &mut Request, annotated: &Request) {
+    match (&mut own.ask, &annotated.ask) {
+        (Ok(ask), Ok(annotated)) => {
+            ask.access = match (&ask.access, &annotated.access) {
+                (Some(one), Some(other)) => Some(one.and(other)),
+                (one, other) => one.as_ref().or(other.as_ref()).cloned(),
+            };
+        }
+        (ask @ Ok(_), Err(fault)) => *ask = Err(fault.clone()),
+        (Err(_), _) => {}
+    }
 }
 
 fn at(pod: &Pod, mut request: Request) -> Request {

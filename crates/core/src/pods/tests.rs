@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::{
+    access::Who,
     clock::Timestamp,
     dial::{DialRules, Undialable},
     endpoint::{Prefix, Protocol},
     notation,
-    observe::{Ask, Observation, ObservedTask, RequestOrigin, StreamClaims, TaskStatus},
+    observe::{Ask, Observation, ObservedTask, RequestFault, RequestOrigin, StreamClaims, TaskStatus},
     principal::{CompanyId, UserId},
 };
 
@@ -196,6 +197,58 @@ fn an_annotation_asks_beside_the_task() {
         [(None, 80), (Some("ui"), 7860), (Some("db"), 5432)],
         "the task's own word comes first"
     );
+}
+
+#[test]
+fn a_task_does_not_open_what_its_pods_annotation_closes() {
+    let asked = |of_task: Option<Who>, annotations: &[&str]| {
+        let mut asking = task('a', None);
+        asking.requests[0].ask.as_mut().unwrap().access = of_task;
+        let annotated = annotations.iter().zip(0..).map(|(annotation, rank)| {
+            let mut annotated = pod('a', rank, &format!("10.0.0.{}", rank + 1));
+            annotated.requests = notation::parse(annotation, RequestOrigin::Annotation);
+            annotated
+        });
+        let seen = joined([asking], &pods(annotated));
+        let requests = &seen.task(id('a')).unwrap().requests;
+        assert_eq!(requests.len(), 1);
+        requests[0].ask.clone().map(|ask| (ask.port, ask.access))
+    };
+    let owner = Some(Who::Owner);
+    for of_task in [None, Some(Who::Public), Some(Who::Visible), owner.clone()] {
+        assert_eq!(
+            asked(of_task.clone(), &["http:1,access=owner"]),
+            Ok((80, owner.clone()))
+        );
+        assert_eq!(
+            asked(of_task.clone(), &["http:1", "http:1,access=owner"]),
+            Ok((80, owner.clone()))
+        );
+        assert!(matches!(
+            asked(of_task.clone(), &["http:1,access=ovner"]),
+            Err(RequestFault::Notation(_))
+        ));
+        assert!(matches!(
+            asked(of_task.clone(), &["http:1,access=owner; http:1"]),
+            Err(RequestFault::Notation(_))
+        ));
+        assert!(matches!(
+            asked(of_task, &["=http:1,access=owner"]),
+            Err(RequestFault::Notation(_))
+        ));
+    }
+    assert_eq!(asked(owner.clone(), &["http:1,access=visible"]), Ok((80, owner)));
+    assert_eq!(asked(None, &["http:1"]), Ok((80, None)));
+}
+
+#[test]
+fn an_entry_that_stands_twice_in_an_annotation_is_a_fault() {
+    let mut annotated = pod('a', 0, "10.0.0.1");
+    annotated.requests = notation::parse("db=tcp:1; db=tcp:2", RequestOrigin::Annotation);
+    let seen = joined([task('a', None)], &pods([annotated]));
+    let requests = &seen.task(id('a')).unwrap().requests;
+    assert_eq!(requests.len(), 2);
+    assert!(matches!(requests[1].ask, Err(RequestFault::Notation(_))));
 }
 
 #[test]
