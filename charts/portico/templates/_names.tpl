@@ -24,10 +24,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/*
 The Secrets that hold the gateway's state, which are made empty and which the gateway fills: the keys that seal sessions, the last
-observation, and everything else.
+observation, the leases of public ports, and everything else.
 */}}
 {{- define "portico.state" -}}
-session-keys observation state
+session-keys observation leases state
 {{- end -}}
 
 {{/* The namespace whose pods are served. */}}

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use blocked::Blocked;
 use ledger::Outcome;
 
-pub use ledger::{Ledger, Recording};
+pub use ledger::{DOCUMENT, Ledger, Recording};
 
 /// After a build, the next one waits this long: many changes at once become one table.
 const COALESCE: Duration = Duration::from_millis(50);

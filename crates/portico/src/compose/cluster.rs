@@ -57,10 +57,15 @@ impl Cluster {
         }))
     }
 
-    /// State in three Secrets, so that neither the keys of all sessions nor the large observation is read with the rest.
+    /// State in four Secrets: neither the keys of all sessions nor the large observation is read with the rest, and leases, which
+    /// tasks cause, cannot fill the place of revocations.
     pub(super) fn store(&self, place: &SecretPlace) -> Arc<dyn StateStore> {
         let secret = |document: &str| format!("{}-{document}", place.secret);
-        let own = [portico_auth::keys::DOCUMENT, super::memory::DOCUMENT];
+        let own = [
+            portico_auth::keys::DOCUMENT,
+            super::memory::DOCUMENT,
+            crate::reconcile::DOCUMENT,
+        ];
         let names = SecretNames {
             own: own.map(|document| (document.to_owned(), secret(document))).into(),
             others: secret("state"),

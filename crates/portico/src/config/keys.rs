@@ -142,7 +142,7 @@ pub const KEYS: &[Key] = &[
 
     key("state.kind", "`file` or `kubernetes`", Value("file"), "Where sessions, keys, revocations and leases are kept: in `state.path`, or in Secrets."),
     key("state.kubernetes.namespace", "text", Words("the gateway's own"), "The namespace of the Secrets."),
-    key("state.kubernetes.secret", "text", Words("required with `state.kind: kubernetes`"), "How the names of the three Secrets begin: `<this>-session-keys`, `<this>-observation`, `<this>-state`. They must exist; the chart makes them empty."),
+    key("state.kubernetes.secret", "text", Words("required with `state.kind: kubernetes`"), "How the names of the four Secrets begin: `<this>-session-keys`, `<this>-observation`, `<this>-leases`, `<this>-state`. They must exist; the chart makes them empty."),
     key("state.path", "path", Value("/var/lib/portico/state.db"), "The file with sessions, keys and revocations. `memory` forgets them at each restart."),
     key("control.socket", "path", Words("`control.sock` beside `state.path`"), "The socket through which `portico status` and the other commands ask the running gateway.")
         .or(&["PORTICO_CONTROL_SOCKET"]),

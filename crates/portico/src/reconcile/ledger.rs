@@ -11,7 +11,7 @@ use portico_core::{
 use tokio::time::{Instant, timeout};
 
 /// The store's key of the document.
-const DOCUMENT: &str = "leases";
+pub const DOCUMENT: &str = "leases";
 /// Longer than any store takes that works. The routes of HTTP endpoints wait meanwhile.
 const WRITE: Duration = Duration::from_secs(1);
 /// After a failed write, the next one is tried so much later, then ever later.
