@@ -70,6 +70,7 @@ fn perform(
             ),
             "clock" => Some(json!({"now": emulator.now()})),
             "faults" => Some(serde_json::to_value(emulator.faults())?),
+            "writes" => Some(json!({"writes": emulator.writes(named("task").as_deref())})),
             "task" => named("id")
                 .and_then(|id| emulator.task(&id))
                 .map(|task| json!({"task": task})),

@@ -16,6 +16,7 @@ use crate::{
     settings::{FeatureSet, Settings, TOKEN_SECS},
     state::{self, State},
     token::Signer,
+    writes::{Record, Write},
 };
 
 /// An emulated server. Clones share one memory.
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     state: Mutex<State>,
     faults: Mutex<Faults>,
     calls: Mutex<Calls>,
+    writes: Mutex<Record>,
 }
 
 #[derive(Default)]
@@ -110,6 +112,7 @@ impl Emulator {
             state: Mutex::new(state),
             faults: Mutex::default(),
             calls: Mutex::default(),
+            writes: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -297,9 +300,19 @@ impl Emulator {
             .collect()
     }
 
-    /// Starts both counts anew.
+    /// What calls of the API set or removed in tasks, the oldest first: of one task, or of all.
+    pub fn writes(&self, task: Option<&str>) -> Vec<Write> {
+        lock(&self.inner.writes).of(task)
+    }
+
+    /// Starts the counts and the record of writes anew.
     pub fn forget_calls(&self) {
         *lock(&self.inner.calls) = Calls::default();
+        *lock(&self.inner.writes) = Record::default();
+    }
+
+    pub(crate) fn note_writes(&self, writes: impl IntoIterator<Item = Write>) {
+        lock(&self.inner.writes).extend(writes);
     }
 
     pub(crate) fn count(&self, name: &str, known: bool) {

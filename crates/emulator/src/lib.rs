@@ -31,9 +31,11 @@ mod services;
 mod settings;
 mod state;
 mod token;
+mod writes;
 
 pub use emulator::{Emulator, NewTask};
 pub use faults::{Faults, WRONG_COMPANY};
 pub use seed::{Actor, Company, DEFAULT_COMPANY, GUEST_COMPANY, Key, Role, Seed};
 pub use server::Server;
 pub use settings::{API_VERSION, FeatureSet, SERVER_VERSION, Settings};
+pub use writes::Write;

@@ -20,6 +20,7 @@ use crate::{
     faults::Faults,
     services::{self, Access, Endpoint},
     state::State,
+    writes,
 };
 
 /// The most that a request may hold.
@@ -167,6 +168,7 @@ fn run(
         Err(error) => return (Err(error), None),
     };
     let company = caller.as_ref().map(|caller| caller.identity.company.clone());
+    let written = writes::of(&named.name, &arguments.map, &state, peer);
     let mut call = Call {
         state: &mut state,
         signer: &inner.signer,
@@ -179,6 +181,7 @@ fn run(
     };
     let mut outcome = (endpoint.run)(&mut call);
     if let Ok(data) = &mut outcome {
+        emulator.note_writes(written);
         faults.bend(data, company.as_deref());
     }
     (outcome, call.cookie)

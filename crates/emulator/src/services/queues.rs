@@ -40,6 +40,7 @@ pub(super) fn endpoint(action: &str) -> Option<Endpoint> {
         "get_all" => any((2, 4), get_all),
         "get_by_id" => any((2, 4), get_by_id),
         "get_next_task" => any(V1, get_next_task),
+        "remove_task" => any((2, 4), remove_task),
         _ => return None,
     })
 }
@@ -154,6 +155,30 @@ fn get_next_task(call: &mut Call<'_>) -> Result<Value, ApiError> {
         }
         _ => Ok(json!({})),
     }
+}
+
+/// Takes a task out of that queue alone. The task's status is its own affair. From the server's source (`remove_task`).
+fn remove_task(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let company = call.company()?;
+    let (id, task) = (
+        call.arguments.text("queue")?.to_owned(),
+        call.arguments.text("task")?.to_owned(),
+    );
+    let now = call.now.stored();
+    let queue = call.state.queues.get_mut(&id);
+    if let Some(queue) = queue.filter(|queue| text(queue, "company") == company)
+        && let Some(Value::Array(entries)) = queue.get_mut("entries")
+    {
+        let before = entries.len();
+        entries.retain(|entry| entry["task"] != task.as_str());
+        let removed = before - entries.len();
+        if removed > 0 {
+            queue.insert("last_update".to_owned(), json!(now));
+            return Ok(json!({"removed": removed}));
+        }
+    }
+    let why = format!("Invalid queue id or task not in queue: task={task}, id={id}, company={company}");
+    Err(ApiError::new(400, 703, why))
 }
 
 /// The refusal for a queue that the caller cannot see.

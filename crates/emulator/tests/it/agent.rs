@@ -134,6 +134,45 @@ async fn an_agent_takes_a_task_out_of_its_queue_before_it_runs_it() {
     assert_eq!(again, json!({"dequeued": 1, "updated": 0}));
 }
 
+/// `clearml_agent.glue.k8s` passes what it took from a queue on to one of its own, and tolerates the refusal. From the
+/// server's source (`remove_task`, `enqueue_task`, `errors.conf`).
+#[tokio::test]
+async fn an_agent_passes_a_task_on_to_its_own_queue() {
+    let world = World::new(FeatureSet::Advanced).await;
+    let task = world.enqueued().await;
+    let default = world.data("queues.get_all", json!({"name": "default"})).await["queues"][0]["id"].clone();
+    let own = world.data("queues.create", json!({"name": "k8s_scheduler"})).await["id"].clone();
+    world.data("queues.get_next_task", json!({"queue": default})).await;
+    world.data("tasks.stop", json!({"task": task, "force": true})).await;
+    let refused = world
+        .call("queues.remove_task", json!({"queue": own, "task": task}))
+        .await;
+    let meta = &refused["meta"];
+    assert_eq!(
+        (&meta["result_code"], &meta["result_subcode"]),
+        (&json!(400), &json!(703))
+    );
+    let told = meta["result_msg"].as_str().unwrap();
+    assert!(
+        told.starts_with("Invalid queue id or task not in queue: task="),
+        "{told}"
+    );
+
+    let enqueue = json!({"task": task, "queue": own, "update_execution_queue": false});
+    world.data("tasks.enqueue", enqueue).await;
+    let kept = world.server.emulator().task(&task).unwrap();
+    assert_eq!(kept["execution"]["queue"], default);
+    let removed = world
+        .data("queues.remove_task", json!({"queue": own, "task": task}))
+        .await;
+    assert_eq!(removed, json!({"removed": 1}));
+    assert_eq!(world.said(&task)[0], "queued");
+
+    world.data("tasks.enqueue", json!({"task": task, "queue": own})).await;
+    let moved = world.server.emulator().task(&task).unwrap();
+    assert_eq!(moved["execution"]["queue"], own);
+}
+
 /// From the server's source (`delete_task`, `errors.conf`).
 #[tokio::test]
 async fn an_earlier_session_is_deleted_by_force_or_once_archived() {

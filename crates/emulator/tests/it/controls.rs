@@ -152,3 +152,40 @@ async fn vaults_exist_only_with_the_advanced_features() {
         assert_eq!(answer["meta"]["result_code"], code);
     }
 }
+
+#[tokio::test]
+async fn it_is_told_who_wrote_which_key_of_a_task() {
+    let server = server(true).await;
+    let token = server.emulator().token("admin").unwrap();
+    let (_, made) = control(
+        &server,
+        "task",
+        Some(json!({"user": "alice", "runtime": {"kept": "1", "gone": "1"}})),
+    )
+    .await;
+    let task = made["id"].as_str().unwrap();
+    for (call, body) in [
+        ("tasks.edit_runtime", json!({"add_or_update": {"a": "1"}, "remove": ["b"]})),
+        ("tasks.edit", json!({"force": true, "runtime": {"kept": "1", "c": "1"}})),
+        ("tasks.edit", json!({"runtime": {"refused": "1"}})),
+        (
+            "tasks.edit_hyper_params",
+            json!({"force": true, "hyperparams": [{"section": "properties", "name": "url", "value": "x"}]}),
+        ),
+    ] {
+        let body = merged(body, json!({"task": task}));
+        client::call(server.address(), call, &token, &body).await;
+    }
+    let (_, told) = control(&server, &format!("writes?task={task}"), None).await;
+    let told: Vec<_> = told["writes"].as_array().unwrap().iter().collect();
+    assert!(told.iter().all(|write| write["from"] == "127.0.0.1" && write["task"] == task));
+    let keys: Vec<_> = told.iter().map(|write| write["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["a", "b", "a", "c", "gone", "properties/url"]);
+}
+
+fn merged(mut one: Value, other: Value) -> Value {
+    if let (Value::Object(one), Value::Object(other)) = (&mut one, other) {
+        one.extend(other);
+    }
+    one
+}

@@ -149,13 +149,17 @@ pub(super) fn enqueue(call: &mut Call<'_>) -> Result<Value, ApiError> {
         (None, None) => queues::by_name(call, "default", &company).ok_or_else(|| ApiError::field_required("queue"))?,
     };
     let from = subject(call).map(|(_, task)| text(task, "status").to_owned())?;
+    // An agent that passes a task on to its own queue leaves the task the queue that it came from.
+    let is_kept = call.arguments.map.get("update_execution_queue") == Some(&json!(false));
     let mut fields = change(call, "queued")?;
     fields.insert("enqueue_status".to_owned(), json!(from));
-    fields.insert("execution.queue".to_owned(), json!(queue));
     let added = json!(call.now.stored());
     let (id, task) = subject(call)?;
     task.insert("enqueue_status".to_owned(), json!(from));
-    put(task, "execution.queue", json!(queue));
+    if !is_kept {
+        fields.insert("execution.queue".to_owned(), json!(queue));
+        put(task, "execution.queue", json!(queue));
+    }
     if let Some(document) = call.state.queues.get_mut(&queue) {
         if let Some(Value::Array(entries)) = document.get_mut("entries") {
             entries.push(json!({"task": id, "added": added}));
