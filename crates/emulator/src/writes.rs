@@ -63,7 +63,10 @@ pub(crate) fn of(call: &str, arguments: &Map<String, Value>, state: &State, peer
 fn keys(call: &str, arguments: &Map<String, Value>, before: Option<&Value>) -> BTreeSet<String> {
     match call {
         "tasks.edit_runtime" => {
-            let set = map(arguments.get("add_or_update")).into_iter().flat_map(Map::keys).cloned();
+            let set = map(arguments.get("add_or_update"))
+                .into_iter()
+                .flat_map(Map::keys)
+                .cloned();
             set.chain(texts(arguments.get("remove"))).collect()
         }
         "tasks.edit" => match map(arguments.get("runtime")) {
@@ -71,7 +74,11 @@ fn keys(call: &str, arguments: &Map<String, Value>, before: Option<&Value>) -> B
             None => BTreeSet::new(),
         },
         "tasks.edit_hyper_params" | "tasks.delete_hyper_params" => {
-            let given = arguments.get("hyperparams").and_then(Value::as_array).into_iter().flatten();
+            let given = arguments
+                .get("hyperparams")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
             let key = |param: &Value| Some(format!("{}/{}", param["section"].as_str()?, param["name"].as_str()?));
             given.filter_map(key).collect()
         }

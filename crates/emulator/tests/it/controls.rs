@@ -165,7 +165,10 @@ async fn it_is_told_who_wrote_which_key_of_a_task() {
     .await;
     let task = made["id"].as_str().unwrap();
     for (call, body) in [
-        ("tasks.edit_runtime", json!({"add_or_update": {"a": "1"}, "remove": ["b"]})),
+        (
+            "tasks.edit_runtime",
+            json!({"add_or_update": {"a": "1"}, "remove": ["b"]}),
+        ),
         ("tasks.edit", json!({"force": true, "runtime": {"kept": "1", "c": "1"}})),
         ("tasks.edit", json!({"runtime": {"refused": "1"}})),
         (
@@ -178,7 +181,10 @@ async fn it_is_told_who_wrote_which_key_of_a_task() {
     }
     let (_, told) = control(&server, &format!("writes?task={task}"), None).await;
     let told: Vec<_> = told["writes"].as_array().unwrap().iter().collect();
-    assert!(told.iter().all(|write| write["from"] == "127.0.0.1" && write["task"] == task));
+    assert!(
+        told.iter()
+            .all(|write| write["from"] == "127.0.0.1" && write["task"] == task)
+    );
     let keys: Vec<_> = told.iter().map(|write| write["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["a", "b", "a", "c", "gone", "properties/url"]);
 }
