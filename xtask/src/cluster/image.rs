@@ -40,7 +40,7 @@ pub(super) fn pause(run: &Run, name: &str) -> anyhow::Result<PathBuf> {
 
 /// The image of a program of this workspace, as it was built, with the libraries that it is linked to.
 pub(super) fn program(run: &Run, name: &str, program: &Path) -> anyhow::Result<PathBuf> {
-    let files = run.root().join("files");
+    let files = own(run, "files");
     let _ = fs::remove_dir_all(&files);
     let linked = output(Command::new("ldd").arg(program))?;
     let libraries = linked.split_whitespace().filter(|word| word.starts_with('/'));
@@ -62,17 +62,15 @@ pub(super) fn program(run: &Run, name: &str, program: &Path) -> anyhow::Result<P
             .arg(program),
     )?;
     let start = format!("/usr/bin/{}", file.display());
-    of(
-        run,
-        name,
-        &files,
-        &serde_json::json!({"Entrypoint": [start], "User": "65532:65532"}),
-    )
+    let config = serde_json::json!({"Entrypoint": [start], "User": "65532:65532"});
+    let archive = of(run, name, &files, &config)?;
+    fs::remove_dir_all(&files).context("cannot tidy up")?;
+    Ok(archive)
 }
 
-/// An image of the files below a directory.
+/// An image of the files below a directory, for [`load`].
 pub(super) fn of(run: &Run, name: &str, files: &Path, config: &serde_json::Value) -> anyhow::Result<PathBuf> {
-    let work = run.root().join("image");
+    let work = own(run, "image");
     let _ = fs::remove_dir_all(&work);
     fs::create_dir_all(&work).context("cannot make a directory")?;
     let mut tar = Command::new("tar");
@@ -94,7 +92,7 @@ pub(super) fn of(run: &Run, name: &str, files: &Path, config: &serde_json::Value
     let manifest = serde_json::json!([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]);
     fs::write(work.join("config.json"), described.to_string()).context("cannot describe the image")?;
     fs::write(work.join("manifest.json"), manifest.to_string()).context("cannot describe the image")?;
-    let archive = run.root().join("image.tar");
+    let archive = work.join("image.tar");
     let mut tar = Command::new("tar");
     tar.arg("--create")
         .arg("--file")
@@ -105,7 +103,13 @@ pub(super) fn of(run: &Run, name: &str, files: &Path, config: &serde_json::Value
     Ok(archive)
 }
 
-/// Gives an image to the node.
+/// Gives an image to the node, and removes the archive.
 pub(super) fn load(run: &Run, archive: &Path) -> anyhow::Result<()> {
-    output(ctr(run).args(["images", "import", "--no-unpack"]).arg(archive)).map(drop)
+    output(ctr(run).args(["images", "import", "--no-unpack"]).arg(archive))?;
+    fs::remove_dir_all(archive.parent().context("an archive lies somewhere")?).context("cannot tidy up")
+}
+
+/// A place that another run of this program at the same time does not use.
+fn own(run: &Run, name: &str) -> PathBuf {
+    run.root().join(format!("{name}-{}", std::process::id()))
 }

@@ -1,0 +1,105 @@
+//! The tests in the cluster, and those of crates/kubernetes against an API server alone.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use super::api::{Api, Spot};
+use super::place::Run;
+use super::{down, network, pieces, processes, running, trust, up};
+use crate::place;
+use crate::steps::Steps;
+use crate::tally::Tally;
+
+/// Arguments of `cargo xtask cluster test`.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Only the tests of crates/kubernetes; needs neither root nor Debian packages
+    #[arg(long, conflicts_with = "running")]
+    only_api: bool,
+    /// Only the tests in the cluster, in the one that is up, which stays; `cluster load` gives it what was built since
+    #[arg(long)]
+    running: bool,
+    /// Arguments for pytest, for example `-- -k node_port -x`
+    #[arg(last = true)]
+    pytest: Vec<String>,
+}
+
+pub(super) fn run(steps: &mut Steps, tally: &mut Tally, arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.running {
+        return in_cluster(steps, tally, &running()?, &arguments.pytest);
+    }
+    if arguments.only_api && !arguments.pytest.is_empty() {
+        bail!("the tests of crates/kubernetes take no arguments for pytest");
+    }
+    with_api_server(steps, tally)?;
+    if arguments.only_api {
+        return Ok(());
+    }
+    up(steps)?;
+    let outcome = in_cluster(steps, tally, &running()?, &arguments.pytest);
+    // The logs of what failed go with the cluster: what the tests show of them must do.
+    down(steps).and(outcome)
+}
+
+/// Runs the end-to-end tests of the cluster in its network.
+fn in_cluster(steps: &mut Steps, tally: &mut Tally, run: &Run, pytest: &[String]) -> anyhow::Result<()> {
+    let helm = crate::chart::helm::install(steps)?;
+    let python = crate::python::environment(steps)?;
+    let kubeconfig = run.kubeconfig("admin");
+    let with = |program: &Path| format!("{} --kubeconfig {}", program.display(), kubeconfig.display());
+    let mut tests = network::inside(&python);
+    tests.args(["-m", "pytest", "e2e/cluster", "--confcutdir=e2e/cluster"]);
+    tests.args(["--verbose", "--durations=10"]).args(pytest);
+    tests
+        .current_dir(place::root())
+        .env("PYTHONUNBUFFERED", "1")
+        .env("PYTHONUTF8", "1")
+        .env("PORTICO_CLUSTER_KUBECTL", with(&pieces::KUBERNETES.program("kubectl")?))
+        .env("PORTICO_CLUSTER_HELM", with(&helm))
+        .env("PORTICO_CLUSTER_AUDIT", run.logs().join("audit.jsonl"));
+    steps.tests("tests in the cluster", &mut tests, tally)
+}
+
+/// Runs the tests of crates/kubernetes against an API server of their own, without a node.
+fn with_api_server(steps: &mut Steps, tally: &mut Tally) -> anyhow::Result<()> {
+    pieces::ETCD.install(steps)?;
+    pieces::KUBERNETES.install(steps)?;
+    let run = Run::api()?;
+    if run.is_there() {
+        // Of a run that was ended by force.
+        processes::end_all(&run)?;
+        run.remove()?;
+    }
+    let mut server = None;
+    let outcome = steps
+        .inspect("start an API server", || {
+            run.create()?;
+            let spot = Spot::on_loopback()?;
+            trust::make(&run, &[])?;
+            let api = Api::start(&run, &spot)?;
+            let text = api.server.clone();
+            server = Some(api);
+            Ok(text)
+        })
+        .and_then(|()| {
+            let api = server.as_ref().context("it has started")?;
+            let mut tests = place::cargo();
+            tests.args([
+                "test",
+                "--locked",
+                "--package",
+                "portico-kubernetes",
+                "--test",
+                "api_server",
+            ]);
+            tests
+                .env("PORTICO_TEST_API_SERVER", &api.server)
+                .env("PORTICO_TEST_API_CA", run.certificate("ca"))
+                .env("PORTICO_TEST_API_TOKEN", &api.token);
+            steps.tests("tests against the API server", &mut tests, tally)
+        });
+    processes::end_all(&run)?;
+    run.remove()?;
+    outcome
+}
