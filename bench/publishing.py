@@ -6,6 +6,7 @@ import time
 
 import httpx
 from world.namespace import WORKER
+from world.streams import NAME, offered
 from world.wait import until
 
 from bench.peers import Application
@@ -25,12 +26,18 @@ def measure(directory, arguments):
             add_application(emulator, application.port)
             wait_for_routes(gateway, 1)
             busy = [asked.waits_for_url() for _ in range(arguments.tasks)]
+    with Stage(directory / "streams") as stage:
+        emulator = stage.emulator()
+        application = stage.start(Application)
+        stage.gateway(emulator, **offered(30200, 30299))
+        ports = [waits_for_port(emulator, application.port) for _ in range(arguments.tasks)]
     rows = [
         _row("task asks → URL stands in the task", [url for url, _ in quiet]),
         _row("task asks → first byte through that URL", [byte for _, byte in quiet]),
         _row("task asks → URL, while other endpoints live", [url for url, _ in busy]),
         _row("task asks → first byte, while other endpoints live", [byte for _, byte in busy]),
         _row("task asks → first byte, its owner has opened the page already", impatient),
+        _row("session gets its tag → its public address stands in it", ports),
     ]
     return {
         "title": f"From a task that asks to its visitors ({arguments.tasks} tasks each)",
@@ -84,6 +91,21 @@ class Asked:
     def _is_open(self, task):
         with self._visitor.stream("GET", f"/service/{task}/kib", timeout=10) as answer:
             return answer.status_code == 200 and next(answer.iter_raw(1))
+
+
+def waits_for_port(emulator, port):
+    """Seconds from a session's tag until its public address stands in the task. Its client dials after 1.1 s at the earliest."""
+    task = emulator.control("task", user="alice", name="session", status="in_progress", system_tags=["development"])["id"]
+    # Wherever the gateway's rounds are.
+    time.sleep(random.uniform(5.5, 7.5))
+    runtime = {"_SERVICE": "EXTERNAL_TCP", "external_address": WORKER, "external_tcp_port": port}
+    emulator.call("alice", "tasks.edit", task=task, runtime=runtime, force=True)
+    began = time.monotonic()
+    emulator.call("alice", "tasks.edit", task=task, system_tags=["development", "external_service"], force=True)
+    until(lambda: emulator.runtime(task)["external_address"] == NAME, within=30, what="the address is published")
+    published = time.monotonic() - began
+    emulator.end(task)
+    return published
 
 
 def _row(name, seconds):

@@ -52,6 +52,22 @@ pub struct SourceSettings {
     pub keeps_ended: Duration,
     /// Whether tasks may ask by the user property `portico`.
     pub reads_properties: bool,
+    /// Whether every other question in turn asks for changes.
+    pub is_prompt: bool,
+}
+
+impl SourceSettings {
+    /// For a gateway that offers TCP endpoints: changes are asked for every second and other questions in between. The client of a
+    /// session dials its task's own address if the public one is not there 1.1 s after the task asked (observed with
+    /// clearml-session 0.17.0).
+    pub fn for_streams() -> Self {
+        Self {
+            busy: Duration::from_millis(500),
+            requests_per_second: 2.0,
+            is_prompt: true,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for SourceSettings {
@@ -65,6 +81,7 @@ impl Default for SourceSettings {
             burst: 30,
             keeps_ended: Duration::from_hours(24),
             reads_properties: true,
+            is_prompt: false,
         }
     }
 }

@@ -3,7 +3,8 @@
 //! While a task lives that could ask, there is one question each second, in turn: what changed among the tagged tasks, which tasks
 //! ask by property, what became of the tasks that are known. Full reads and the workers' addresses take some of these turns; only
 //! what a new task waits for goes in between. Otherwise there is a round of these questions every five seconds, with one more: does
-//! any task run at all? Any task that runs could ask at any moment.
+//! any task run at all? Any task that runs could ask at any moment. Where TCP endpoints are offered there are two questions a second,
+//! and every other one asks for the changes.
 
 use std::time::{Duration, Instant};
 
@@ -106,6 +107,8 @@ pub(super) struct Plan {
 
 /// Names of queues and addresses of unknown workers are asked for at most so often.
 const LOOK_UP: Duration = Duration::from_secs(3);
+/// An answer that lacked tasks is asked for again after this at the earliest: what was wrong with it takes a moment to pass.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 impl Plan {
     pub(super) fn new(settings: SourceSettings, now: Instant) -> Self {
@@ -164,16 +167,20 @@ impl Plan {
             return Question::Whole;
         }
         if situation.is_doubtful {
-            self.next_turn = now + self.settings.busy;
+            self.next_turn = now + self.settings.busy.max(SECOND_LOOK);
             return Question::Known;
         }
         if situation.wants_queues && is_due(self.queues, LOOK_UP.min(self.settings.workers)) {
             self.queues = Some(now);
             return Question::Queues;
         }
-        // Where the tasks are asked for by their ids in every round, the workers come in between, otherwise in their place.
+        // Where the tasks are asked for by their ids in every round, the workers come in between, otherwise in their place. Nothing
+        // usual may come in between where a session's client waits.
         let wants_workers = situation.wants_workers && is_due(self.workers, LOOK_UP.min(self.settings.workers));
-        let is_usual = self.is_started && situation.has_by_property && is_due(self.workers, self.settings.workers);
+        let is_usual = self.is_started
+            && situation.has_by_property
+            && !self.settings.is_prompt
+            && is_due(self.workers, self.settings.workers);
         if wants_workers || is_usual {
             self.workers = Some(now);
             return Question::Workers;
@@ -203,7 +210,7 @@ impl Plan {
             (false, _) => &[Question::Changes, Question::ByProperty],
             (true, true) => &[Question::Changes, Question::Known, Question::ByProperty],
             (true, false) if !situation.is_busy => &[Question::Changes, Question::Known, Question::ByProperty],
-            // A session's client dials 1.1 s after its task asked, at the earliest: the changes wait for one other question at most.
+            // Who asks by tag asks most often, so the changes wait for one other question at most.
             (true, false) => &[
                 Question::Changes,
                 Question::ByProperty,
@@ -221,6 +228,11 @@ impl Plan {
         }
         if wants_anything {
             turns.push(Question::Anything);
+        }
+        if self.settings.is_prompt {
+            turns.retain(|question| *question != Question::Changes);
+            turns.dedup();
+            turns = turns.into_iter().flat_map(|other| [Question::Changes, other]).collect();
         }
         let question = turns.get(self.turn).copied().unwrap_or(Question::Changes);
         self.turn = if self.turn + 1 < turns.len() { self.turn + 1 } else { 0 };
@@ -245,7 +257,7 @@ impl Plan {
             }
             Question::Running => self.full_cost += 1,
             // Every other of these turns at most, however slowly the server answers.
-            Question::Known if !situation.has_by_property => {
+            Question::Known if !situation.has_by_property || self.settings.is_prompt => {
                 self.was_workers = !self.was_workers && is_due(self.workers, self.settings.workers);
                 if self.was_workers {
                     self.workers = Some(now);

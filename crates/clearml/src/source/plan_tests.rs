@@ -4,8 +4,16 @@ use super::*;
 
 /// An hour in a steady situation: when which question was asked.
 fn an_hour(situation: Situation, nudge_every: Option<Duration>) -> Vec<(Duration, Question)> {
+    an_hour_with(SourceSettings::default(), situation, nudge_every)
+}
+
+fn an_hour_with(
+    settings: SourceSettings,
+    situation: Situation,
+    nudge_every: Option<Duration>,
+) -> Vec<(Duration, Question)> {
     let start = Instant::now();
-    let mut plan = Plan::new(SourceSettings::default(), start);
+    let mut plan = Plan::new(settings, start);
     plan.start();
     let (mut now, mut asked, mut nudged) = (start, Vec::new(), start);
     while now < start + Duration::from_hours(1) {
@@ -49,6 +57,30 @@ fn a_busy_hour_stays_within_one_request_a_second() {
         let burst = usize::try_from(SourceSettings::default().burst).unwrap();
         assert!(asked.len() <= 3600 + burst, "{} with {nudges:?}", asked.len());
         assert!(asked.len() >= 3000, "{} with {nudges:?}", asked.len());
+    }
+}
+
+#[test]
+fn where_streams_are_offered_a_tagged_task_is_noticed_within_a_second_for_two_requests_a_second() {
+    let by_property = Situation {
+        has_by_property: true,
+        ..BUSY
+    };
+    let large = Situation {
+        is_reading: true,
+        ..by_property
+    };
+    for (situation, others) in [(BUSY, 2100), (by_property, 2100), (large, 3100)] {
+        let asked = an_hour_with(SourceSettings::for_streams(), situation, None);
+        assert!(asked.len() <= 7200 + 60, "{}", asked.len());
+        let tagged = longest_gap(&asked, &[Question::Changes, Question::Running]);
+        // The workers are asked for in between, one question at most.
+        assert!(tagged <= Duration::from_millis(1100), "{tagged:?} in {situation:?}");
+        let properties = longest_gap(&asked, &[Question::ByProperty]);
+        assert!(
+            properties <= Duration::from_millis(others),
+            "{properties:?} in {situation:?}"
+        );
     }
 }
 

@@ -56,7 +56,11 @@ pub(super) async fn observe(
     let seen_before = saved.as_ref().map_or_else(Vec::new, |saved| {
         saved.observation.tasks().iter().map(|task| task.id).collect()
     });
-    let source = Source::new(clearml.clone(), SourceSettings::default(), saved);
+    let pace = match ground.config.streams {
+        Some(_) => SourceSettings::for_streams(),
+        None => SourceSettings::default(),
+    };
+    let source = Source::new(clearml.clone(), pace, saved);
     let held = readiness.awaits("the first observation of the ClearML server");
     supervisor.control(
         "source",
