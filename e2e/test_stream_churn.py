@@ -1,10 +1,12 @@
 """What comes and goes through a TCP endpoint leaves nothing behind in the gateway's process."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,13 +36,6 @@ def is_refused(port):
         return visitor.connect_ex((GATEWAY, port)) == errno.ECONNREFUSED
 
 
-async def echo(reader, writer):
-    """Says what it hears."""
-    while heard := await reader.read(1024):
-        writer.write(heard)
-    writer.close()
-
-
 async def visit(port, number):
     """Comes, mostly says something, and goes in order or in the middle of it."""
     reader, writer = await asyncio.open_connection(GATEWAY, port)
@@ -55,16 +50,32 @@ async def visit(port, number):
 
 
 async def crowd(worker_port, port, count):
-    """Many visitors, some of them at once."""
-    server = await asyncio.start_server(echo, WORKER, worker_port)
+    """Many visitors, some of them at once, and the application that they come to; ends when it has seen all of them go."""
+    heard = set()
+
+    async def echo(reader, writer):
+        heard.add(asyncio.current_task())
+        with contextlib.suppress(ConnectionError):
+            while said := await reader.read(1024):
+                writer.write(said)
+        writer.close()
+
     room = asyncio.Semaphore(AT_ONCE)
 
     async def one(number):
         async with room:
             await visit(port, number)
 
-    async with server:
+    async with await asyncio.start_server(echo, WORKER, worker_port):
         await asyncio.gather(*(one(number) for number in range(count)))
+        await asyncio.wait_for(asyncio.gather(*heard), timeout=30)
+
+
+def send(worker_port, port, count):
+    """Sends a crowd, and waits until all have gone."""
+    # In a thread of its own: the browser's driver keeps an event loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(crowd(worker_port, port, count))).result()
 
 
 @pytest.fixture
@@ -80,10 +91,10 @@ def test_ten_thousand_visitors_leave_no_descriptor_port_or_stream_behind(gateway
     port = public_port(gateway, task)
     pid = gateway.process.pid
     # What is made at the first use stays: allocations of the runtime, a connection to ClearML.
-    asyncio.run(crowd(worker_port, port, AT_ONCE))
+    send(worker_port, port, AT_ONCE)
     until(lambda: is_silent(gateway), what="the first streams are over")
     before = held(pid)
-    asyncio.run(crowd(worker_port, port, VISITORS))
+    send(worker_port, port, VISITORS)
     until(lambda: is_silent(gateway), what="all streams are over")
     # A poll of ClearML's may just be open, so a socket more or less says nothing; ten thousand would.
     until(lambda: held(pid)["sockets"] <= before["sockets"] + 2, what=f"the sockets are closed: {before}, {held(pid)}")
