@@ -7,7 +7,6 @@ namespace.enter()
 
 import pytest
 
-from world import process
 from world.agent import Agent
 from world.applications import Applications
 from world.browser import Browser
@@ -17,6 +16,7 @@ from world.gateway import Gateway
 from world.jupyter import Jupyter
 from world.laptop import Laptop
 from world.nginx import Nginx
+from world.reports import explain
 from world.session import Session
 from world.tasks import SdkTask
 
@@ -133,17 +133,4 @@ def shared_place(tmp_path_factory):
 def pytest_runtest_makereport(item, call):
     """Shows what all programs wrote, and what the browser showed, when a test fails."""
     outcome = yield
-    report = outcome.get_result()
-    if not report.failed:
-        return
-    for running in process.RUNNING:
-        for stream, text in (("stdout", running.stdout()), ("stderr", running.stderr())):
-            # The emulator's first line introduces its actors; that is the same in all of them.
-            if text.strip() and not (running.name.startswith("emulator") and text.count("\n") == 1):
-                report.sections.append((f"{running.name} {stream} (its end)", text[-6000:]))
-    browser = item.funcargs.get("browser")
-    for page in browser.pages() if browser and call.when == "call" else []:
-        try:
-            report.sections.append((f"browser at {page.url}", page.inner_text("body", timeout=1000)[:3000]))
-        except Exception as error:  # a page that cannot be read must not hide the failure
-            report.sections.append((f"browser at {page.url}", str(error)))
+    explain(item, call, outcome.get_result())

@@ -1,12 +1,26 @@
 """A real Kubernetes with the emulated ClearML server and Portico in it. `cargo xtask cluster test` starts it and says where it is."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 from kubernetes_world import Cluster
 
+# What the other end-to-end tests use, but not their own network.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 # A run of the other end-to-end tests passes by here.
 collect_ignore_glob = [] if "PORTICO_CLUSTER_KUBECTL" in os.environ else ["test_*.py"]
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "begins: comes before all others, because something is watched from then on")
+    config.addinivalue_line("markers", "judges: comes after all others, because something was watched until then")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: (item.get_closest_marker("judges") is not None, item.get_closest_marker("begins") is None))
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +35,49 @@ def cluster():
 def gateway(cluster):
     """A release of the chart in the namespace of the workloads, on a node port."""
     return cluster.install("main", "workloads", 30080)
+
+
+@pytest.fixture(scope="session")
+def walk(cluster, tmp_path_factory):
+    """A namespace with the real agent and a release of the chart for its tasks."""
+    from agent_walk import Walk
+
+    walk = Walk(tmp_path_factory.mktemp("walk"), cluster)
+    yield walk
+    walk.stop()
+
+
+@pytest.fixture(scope="session")
+def note():
+    """Notes a figure in `target/e2e/cluster.json`: `note("agent", seconds=1.5)`."""
+    from agent_report import Report
+
+    report = Report()
+    yield report.note
+    report.write()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The one Chromium."""
+    from world.browser import Browser
+
+    browser = Browser()
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def browser(chromium):
+    """Makes visitors; they are gone after the test."""
+    yield chromium
+    chromium.dismiss()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Shows what programs wrote, and what the browser showed, when a test fails."""
+    from world.reports import explain
+
+    outcome = yield
+    explain(item, call, outcome.get_result())

@@ -24,6 +24,15 @@ def until(condition, what, within=60):
         time.sleep(0.05)
 
 
+def merge(values, more):
+    """Puts `more` into `values`, into their depth."""
+    for name, value in more.items():
+        if isinstance(value, dict) and isinstance(values.get(name), dict):
+            merge(values[name], value)
+        else:
+            values[name] = value
+
+
 class Cluster:
     """One node, its objects, and the ClearML server that runs there."""
 
@@ -121,8 +130,8 @@ class Cluster:
         self.apply({"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": spec})
         return name
 
-    def install(self, release, namespace, port):
-        """The chart, with the guide's values for a node port and plain HTTP."""
+    def install(self, release, namespace, port, **more):
+        """The chart, with the guide's values for a node port and plain HTTP, and `more` of them."""
         self.namespace(namespace)
         access, secret = self.key("admin")
         values = {
@@ -131,6 +140,7 @@ class Cluster:
             "service": {"type": "NodePort"},
             "externalURL": f"http://{NODE}:{port}",
         }
+        merge(values, more)
         chart = str(ROOT / "charts/portico")
         self.helm("upgrade", "-i", release, "-n", namespace, chart, "-f", "-", "--wait", "--timeout", "120s", given=json.dumps(values))
         return Gateway(self, release, namespace, f"http://{NODE}:{port}")

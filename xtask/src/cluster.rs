@@ -9,6 +9,9 @@ mod place;
 mod processes;
 mod suite;
 mod trust;
+mod workloads;
+
+use std::fs;
 
 use anyhow::bail;
 
@@ -58,7 +61,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn fetch(steps: &mut Steps) -> anyhow::Result<()> {
     pieces::packages(steps)?;
-    pieces::ALL.iter().try_for_each(|piece| piece.install(steps))
+    pieces::ALL.iter().try_for_each(|piece| piece.install(steps))?;
+    workloads::install(steps)
 }
 
 fn up(steps: &mut Steps) -> anyhow::Result<()> {
@@ -110,11 +114,18 @@ fn images(steps: &mut Steps, run: &Run) -> anyhow::Result<()> {
         let mut names = Vec::new();
         for (name, program) in [("portico", "portico"), ("emulator", "clearml-emulator")] {
             let name = format!("portico.local/{name}:dev");
-            image::load(run, &image::program(run, &name, &checkout::built(program)?)?)?;
+            let at = format!("usr/bin/{program}");
+            let config = serde_json::json!({"Entrypoint": [format!("/{at}")], "User": "65532:65532"});
+            // Another run at the same time has an archive of its own.
+            let archive = run.root().join(format!("image-{}.tar", std::process::id()));
+            image::of_program(&name, &checkout::built(program)?, &at, &config, &archive)?;
+            image::load(run, &archive)?;
+            fs::remove_file(&archive)?;
             names.push(name);
         }
         Ok(names.join(", "))
-    })
+    })?;
+    workloads::load(steps, run)
 }
 
 fn down(steps: &mut Steps) -> anyhow::Result<()> {

@@ -10,7 +10,8 @@ use anyhow::{Context, bail};
 use crate::steps::Steps;
 use crate::{debian, place};
 
-const REQUIREMENTS: &str = "e2e/requirements.txt";
+/// The packages of the end-to-end tests, each with its version.
+pub(crate) const REQUIREMENTS: &str = "e2e/requirements.txt";
 
 /// A virtual environment with exactly the packages of `e2e/requirements.txt`; returns its interpreter.
 ///

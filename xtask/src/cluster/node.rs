@@ -111,7 +111,7 @@ fn containers(run: &Run) -> anyhow::Result<()> {
     let mut containerd = network::inside(Path::new("containerd"));
     begin(run, "containerd", containerd.arg("--config").arg(settings))?;
     wait("containerd", || output(ctr(run).arg("version")).map(drop))?;
-    image::load(run, &image::pause(run, PAUSE)?)
+    image::load(run, &image::pause(PAUSE)?)
 }
 
 /// Puts an image where the node finds it without a registry.
@@ -156,6 +156,8 @@ fn kubelet_settings(run: &Run) -> anyhow::Result<String> {
         "evictionHard": {
             "memory.available": "50Mi", "nodefs.available": "1%", "nodefs.inodesFree": "1%", "imagefs.available": "1%",
         },
+        // A full disk is no reason to throw images away: they come from no registry again.
+        "imageGCHighThresholdPercent": 100,
         "shutdownGracePeriod": "0s", "syncFrequency": "5s",
     });
     Ok(settings.to_string())

@@ -7,9 +7,9 @@ use anyhow::{Context, bail};
 use super::api::{Api, Spot};
 use super::place::Run;
 use super::{down, network, pieces, processes, running, trust, up};
-use crate::place;
 use crate::steps::Steps;
 use crate::tally::Tally;
+use crate::{debian, place};
 
 /// Arguments of `cargo xtask cluster test`.
 #[derive(clap::Args)]
@@ -44,6 +44,7 @@ pub(super) fn run(steps: &mut Steps, tally: &mut Tally, arguments: &Arguments) -
 
 /// Runs the end-to-end tests of the cluster in its network.
 fn in_cluster(steps: &mut Steps, tally: &mut Tally, run: &Run, pytest: &[String]) -> anyhow::Result<()> {
+    debian::install(steps)?;
     let helm = crate::chart::helm::install(steps)?;
     let python = crate::python::environment(steps)?;
     let kubeconfig = run.kubeconfig("admin");
@@ -57,6 +58,7 @@ fn in_cluster(steps: &mut Steps, tally: &mut Tally, run: &Run, pytest: &[String]
         .env("PYTHONUTF8", "1")
         .env("PORTICO_CLUSTER_KUBECTL", with(&pieces::KUBERNETES.program("kubectl")?))
         .env("PORTICO_CLUSTER_HELM", with(&helm))
+        .env("PORTICO_CLUSTER_ROOT", run.root())
         .env("PORTICO_CLUSTER_AUDIT", run.logs().join("audit.jsonl"));
     steps.tests("tests in the cluster", &mut tests, tally)
 }
