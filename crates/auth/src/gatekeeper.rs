@@ -8,6 +8,7 @@ mod addresses;
 mod cache;
 mod cookies;
 mod desk;
+mod errand;
 mod held;
 mod memory;
 mod sight;
@@ -127,8 +128,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     identities: Cache<Digest, Opinion>,
     sights: Cache<SightKey, Seen>,
-    strangers: mpsc::Sender<desk::Errand>,
-    known: mpsc::Sender<desk::Errand>,
+    strangers: mpsc::Sender<errand::Errand>,
+    known: mpsc::Sender<errand::Errand>,
     salt: [u8; 32],
 }
 

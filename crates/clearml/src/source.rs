@@ -9,6 +9,7 @@ mod requests;
 mod row;
 mod saved;
 mod streams;
+mod value;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -16,7 +16,7 @@ use portico_core::{
 };
 use serde::Deserialize;
 
-use crate::{asked::Asked, fields::Fields, log_in, place::Place, respond};
+use crate::{asked::Asked, fields::Fields, place::Place, respond, wish};
 
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Wish {
@@ -51,7 +51,7 @@ pub(crate) fn begin(asked: &Asked, console: &Origin, wanted: Option<&str>, is_ag
 }
 
 /// Sends a session over, from the console's origin.
-pub(crate) fn send(asked: &Asked, session: &Session, challenge: &str, wish: &log_in::Wish) -> Response<Body> {
+pub(crate) fn send(asked: &Asked, session: &Session, challenge: &str, wish: &wish::Wish) -> Response<Body> {
     let site = &asked.state.site;
     let Some(code) = asked.state.hand_over.code(session, site.router.authority(), challenge) else {
         return asked.refuse(&Refusal::HandOverInvalid);

@@ -19,6 +19,7 @@ mod respond;
 mod serve;
 mod state;
 mod warning;
+mod wish;
 
 use std::sync::Arc;
 

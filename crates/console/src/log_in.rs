@@ -21,6 +21,7 @@ use crate::{
     pages::{LogInPage, Notice},
     place::Place,
     respond,
+    wish::Wish,
 };
 
 /// What is shown again of a user name, in characters.
@@ -28,28 +29,6 @@ const NAME_MAX: usize = 256;
 
 /// Longer challenges are none, in characters.
 const CHALLENGE_MAX: usize = 64;
-
-/// What the log-in is for.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(crate) struct Wish {
-    /// Path and query on the applications' origin, or on this one if there is no challenge.
-    pub(crate) return_to: Option<String>,
-    /// What the applications' origin asks to be answered: see [`hand_over`].
-    challenge: Option<String>,
-    /// Not empty on the second attempt.
-    again: Option<String>,
-}
-
-impl Wish {
-    fn challenge(&self) -> Option<&str> {
-        self.challenge.as_deref().filter(|challenge| !challenge.is_empty())
-    }
-
-    /// True if an attempt failed already.
-    pub(crate) fn is_again(&self) -> bool {
-        self.again.as_ref().is_some_and(|again| !again.is_empty())
-    }
-}
 
 /// The form, as it is sent off.
 #[derive(Default, Deserialize)]

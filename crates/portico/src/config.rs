@@ -25,7 +25,7 @@ pub use kubernetes::{Cluster, PodDiscovery, SecretPlace};
 pub use mistake::{Mistake, Mistakes, Notice, Place};
 pub use probe::probe;
 pub use sections::{
-    Access, Clearml, Config, Console, Control, Discovery, Http, Log, Operations, SecretSource, Session, Shutdown, State,
+    Access, Clearml, Config, Console, Control, Discovery, Http, Log, Operations, Session, Shutdown, State,
 };
 pub use streams::Streams;
 

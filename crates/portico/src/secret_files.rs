@@ -13,12 +13,19 @@ use portico_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::config::SecretSource;
-
 /// How often files are looked at. Polling also sees what notifications miss: Kubernetes swaps a link two directories above.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// No secret is longer, but a wrong path may lead to something that is.
 const LONGEST: u64 = 64 << 10;
+
+/// Where a secret is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// In the configuration itself.
+    Value(Secret),
+    /// In this file, which may change.
+    File(PathBuf),
+}
 
 /// Why a file holds no secret.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use portico_core::{
 
 use super::{
     Gatekeeper, Identified, Inner,
-    desk::Errand,
+    errand::Errand,
     is_same,
     memory::Known,
     standing::{Question, Standing},

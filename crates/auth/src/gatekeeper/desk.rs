@@ -6,20 +6,13 @@ use portico_core::{
     audit::{AuditEvent, AuditKind, AuditLog},
     endpoint::TaskId,
     principal::{Method, SessionId, User, UserId},
-    refusal::Refusal,
 };
-use tokio::{
-    sync::{
-        mpsc::{self, error::TrySendError},
-        watch,
-    },
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Inner,
+    errand::Errand,
     sight::{Seen, SightKey},
     standing::Opinion,
 };
@@ -32,35 +25,7 @@ use crate::{
 /// Sessions that ended by themselves are forgotten this often.
 const TIDY: Duration = Duration::from_mins(1);
 
-/// Something to ask or to do. Dropping `done` tells those who wait that it is over.
-pub(super) enum Errand {
-    /// Whose is this credential?
-    Identity {
-        key: Digest,
-        credential: ClearmlCredential,
-        session: Option<(SessionId, UserId)>,
-        done: watch::Sender<()>,
-    },
-    /// Which of these tasks does this user see?
-    Sight {
-        user: Arc<User>,
-        tasks: Vec<TaskId>,
-        done: watch::Sender<()>,
-    },
-    /// This session ends, because ClearML's cookie names somebody else.
-    End { session: SessionId, user: UserId },
-}
-
 impl Inner {
-    /// Puts an errand to the desk. Strangers queue apart, so that they cannot keep known users waiting.
-    pub(super) fn send(&self, errand: Errand, is_stranger: bool) -> Result<(), Refusal> {
-        let queue = if is_stranger { &self.strangers } else { &self.known };
-        queue.try_send(errand).map_err(|error| match error {
-            TrySendError::Full(_) => Refusal::Overloaded,
-            TrySendError::Closed(_) => Refusal::ShuttingDown,
-        })
-    }
-
     /// Forgets sessions that have ended: at once after a revocation or a change of keys, else by and by. Nobody gets in
     /// by what is not forgotten yet, but it need not lie in memory.
     async fn tidy(&self, shutdown: &CancellationToken) {
@@ -82,14 +47,6 @@ impl Inner {
                 .forget_ended(now, |session| revoked.is_revoked(&session.id, &session.user));
             self.addresses
                 .forget_ended(now, |session, user| revoked.is_revoked(session, user));
-        }
-    }
-
-    /// Waits until a question is answered or given up. An error if it still waits to be asked after a long time.
-    pub(super) async fn wait(&self, flight: &mut watch::Receiver<()>) -> Result<(), ()> {
-        match timeout(self.settings.patience * 2, flight.changed()).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(()),
         }
     }
 }

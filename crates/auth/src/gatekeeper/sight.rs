@@ -11,7 +11,7 @@ use portico_core::{
 use super::{
     Gatekeeper,
     cache::Approach,
-    desk::Errand,
+    errand::Errand,
     held::{Answer, Verdict},
 };
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use portico_core::{
     endpoint::{Prefix, Protocol},
-    notation::{self, cut, parse_port},
+    notation::{self, cut},
     observe::{Ask, Published, Request, RequestFault, RequestOrigin, StreamClaims},
     streams::address,
 };
@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::{
     row::{Row, Runtime, key, suffix},
     streams,
+    value::{kind, read_port},
 };
 
 /// The most endpoints that one task may have.
@@ -131,18 +132,6 @@ fn ask(port: &Value, claimed: Option<IpAddr>) -> Result<Ask, RequestFault> {
     })
 }
 
-/// The SDK writes a number, other clients text; a number with `.0` comes from clients that know only floats.
-pub(super) fn read_port(value: &Value) -> Result<u16, RequestFault> {
-    match value {
-        Value::String(text) => parse_port(text.trim()),
-        Value::Number(number) => {
-            let text = number.to_string();
-            parse_port(text.strip_suffix(".0").unwrap_or(&text))
-        }
-        other => Err(RequestFault::PortNotANumber(kind(other).to_owned())),
-    }
-}
-
 /// Without an address the task's worker is meant; clearml-session writes an empty one after a reset. A TCP endpoint's address may
 /// be a gateway's name: what it means is decided when routes are made.
 fn claimed(value: Option<&Value>, protocol: Protocol) -> Result<Option<IpAddr>, RequestFault> {
@@ -154,18 +143,6 @@ fn claimed(value: Option<&Value>, protocol: Protocol) -> Result<Option<IpAddr>, 
             found => Ok(found),
         },
         Some(other) => Err(RequestFault::AddressNotAnIp(kind(other).to_owned())),
-    }
-}
-
-/// What a value is, without showing it.
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a map",
     }
 }
 

@@ -8,8 +8,8 @@ use portico_core::{
 use serde_json::Value;
 
 use super::{
-    requests::read_port,
     row::{Runtime, key},
+    value::read_port,
 };
 
 /// The longest host that is kept, in characters.

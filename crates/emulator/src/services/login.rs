@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Access, Endpoint, V1};
+use super::{Access, Endpoint, V1, auth};
 use crate::{call::Call, error::ApiError};
 
 pub(super) fn endpoint(action: &str) -> Option<Endpoint> {
@@ -15,7 +15,7 @@ pub(super) fn endpoint(action: &str) -> Option<Endpoint> {
         "logout" => Endpoint {
             since: (2, 13),
             access: Access::Any,
-            run: super::auth::logout,
+            run: auth::logout,
         },
         _ => return None,
     })
@@ -26,18 +26,9 @@ fn supported_modes(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let enabled = call.settings.fixed_users;
     Ok(json!({
         "authenticated": call.caller.is_some(),
-        "basic": {"enabled": enabled, "guest": guest(enabled)},
+        "basic": {"enabled": enabled, "guest": auth::guest(enabled)},
         "server_errors": {"es_connection_error": false, "missed_es_upgrade": false},
         "sso": {},
         "sso_providers": [],
     }))
-}
-
-/// The guest's password is no secret: the log-in page offers it.
-pub(super) fn guest(enabled: bool) -> Value {
-    if enabled {
-        json!({"enabled": true, "name": "Guest", "username": "guest", "password": "guest"})
-    } else {
-        json!({"enabled": false})
-    }
 }

@@ -7,7 +7,8 @@ use std::{
 
 use portico_core::access::Who;
 
-use super::{Config, Publish, SecretSource, kubernetes, reader::Reader, streams};
+use super::{Config, Publish, kubernetes, reader::Reader, streams};
+use crate::secret_files::SecretSource;
 
 pub(super) fn judge(config: &Config, has_url: bool, read: &mut Reader) {
     name(config, read);

@@ -23,6 +23,7 @@ use super::{
     said::Said,
     streams::{self, Streams},
 };
+use crate::secret_files::{self, SecretSource};
 
 /// A configuration without mistakes. The meaning of each field stands at its key in `docs/reference/configuration.md`.
 #[derive(Clone, Debug)]
@@ -105,15 +106,6 @@ pub struct Clearml {
     /// The contents of `clearml.ca_bundle`: PEM.
     pub ca_bundle: Option<Vec<u8>>,
     pub auth_cookie_name: Option<String>,
-}
-
-/// Where a secret is found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    /// In the configuration itself.
-    Value(Secret),
-    /// In this file, which may change.
-    File(PathBuf),
 }
 
 /// `discovery`.
@@ -387,7 +379,7 @@ fn secret(read: &mut Reader, key: &'static str) -> SecretSource {
     let Some(path) = read.optional::<PathBuf>(file) else {
         return none;
     };
-    if let Err(error) = crate::secret_files::read(&path) {
+    if let Err(error) = secret_files::read(&path) {
         let place = read.place(file);
         read.said.mistake(
             place,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use portico_core::access::{RuleSource, Who};
 
 use super::*;
+use crate::secret_files::SecretSource;
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name)
