@@ -1,12 +1,16 @@
 //! `cargo xtask cluster`: a real Kubernetes on this machine, in a network of its own, from programs that are built once.
 
 mod api;
+mod containers;
 mod image;
+mod ingress;
+mod leftovers;
 mod network;
 mod node;
 mod pieces;
 mod place;
 mod processes;
+mod registry;
 mod suite;
 mod trust;
 mod workloads;
@@ -71,18 +75,28 @@ fn up(steps: &mut Steps) -> anyhow::Result<()> {
     if run.is_there() {
         bail!("there is a cluster already: end it with `cargo xtask cluster down`");
     }
-    node::is_alone()?;
+    leftovers::is_alone()?;
     steps.run("build", &mut e2e::build())?;
     steps.inspect("start the cluster", || {
         start(&run).inspect_err(|_| println!("    its logs are in {}", run.logs().display()))
     })?;
-    images(steps, &run)
+    let archives = ingress::images(steps)?;
+    steps.inspect("install contour and envoy", || {
+        ingress::start(&run, &archives)?;
+        Ok("ingress class contour; Gateway public in namespace gateways".to_owned())
+    })?;
+    images(steps, &run)?;
+    steps.inspect("wait for contour and envoy", || {
+        ingress::wait_until_ready(&run)?;
+        Ok("198.18.0.1:80, 198.18.0.1:443".to_owned())
+    })
 }
 
 fn start(run: &Run) -> anyhow::Result<String> {
     run.create()?;
-    network::create()?;
-    trust::make(run, &node::NAMES)?;
+    network::create(run)?;
+    trust::make(run, node::NAMES.iter().chain([&registry::PARTY, &ingress::PARTY]))?;
+    registry::start(run)?;
     let api = Api::start(run, &Spot::of_cluster())?;
     node::start(run, &api)?;
     Ok(format!(
@@ -131,9 +145,9 @@ fn images(steps: &mut Steps, run: &Run) -> anyhow::Result<()> {
 fn down(steps: &mut Steps) -> anyhow::Result<()> {
     let run = Run::cluster()?;
     steps.inspect("end the cluster", || {
-        node::end(&run)?;
+        containers::end(&run)?;
         processes::end_all(&run)?;
-        node::clean(&run)?;
+        leftovers::clean(&run)?;
         network::remove()?;
         run.remove()?;
         Ok("nothing is left".to_owned())

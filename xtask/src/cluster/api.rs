@@ -88,9 +88,7 @@ impl Api {
         etcd.arg("--unsafe-no-fsync");
         start(run, "etcd", &mut etcd)?;
 
-        let token = output(Command::new("openssl").args(["rand", "-hex", "24"]))?
-            .trim()
-            .to_owned();
+        let token = trust::random()?;
         let tokens = run.write(
             "tokens.csv",
             &format!("{token},administrator,administrator,system:masters\n"),

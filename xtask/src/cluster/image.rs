@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Context;
 use serde_json::{Value as Json, json};
 
-use super::node::ctr;
+use super::containers::ctr;
 use super::place::Run;
 use super::processes::output;
 use crate::place;

@@ -63,12 +63,16 @@ impl Run {
     }
 
     pub(crate) fn kubeconfig(&self, name: &str) -> PathBuf {
-        self.0.join("config").join(format!("{name}.kubeconfig"))
+        self.config(&format!("{name}.kubeconfig"))
+    }
+
+    pub(crate) fn config(&self, name: &str) -> PathBuf {
+        self.0.join("config").join(name)
     }
 
     /// Writes a file below `config`.
     pub(crate) fn write(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
-        let path = self.0.join("config").join(name);
+        let path = self.config(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }

@@ -49,7 +49,7 @@ fn in_cluster(steps: &mut Steps, tally: &mut Tally, run: &Run, pytest: &[String]
     let python = crate::python::environment(steps)?;
     let kubeconfig = run.kubeconfig("admin");
     let with = |program: &Path| format!("{} --kubeconfig {}", program.display(), kubeconfig.display());
-    let mut tests = network::inside(&python);
+    let mut tests = network::visiting(run, &python);
     tests.args(["-m", "pytest", "e2e/cluster", "--confcutdir=e2e/cluster"]);
     tests.args(["--verbose", "--durations=10"]).args(pytest);
     tests

@@ -35,8 +35,15 @@ const ALWAYS: [Party; 3] = [
     },
 ];
 
+/// What nobody guesses.
+pub(super) fn random() -> anyhow::Result<String> {
+    Ok(output(Command::new("openssl").args(["rand", "-hex", "24"]))?
+        .trim()
+        .to_owned())
+}
+
 /// Makes all keys and certificates.
-pub(super) fn make(run: &Run, others: &[Party]) -> anyhow::Result<()> {
+pub(super) fn make<'a>(run: &Run, others: impl IntoIterator<Item = &'a Party>) -> anyhow::Result<()> {
     let mut authority =
         openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=portico-cluster");
     authority
@@ -57,7 +64,7 @@ pub(super) fn make(run: &Run, others: &[Party]) -> anyhow::Result<()> {
     ALWAYS.iter().chain(others).try_for_each(|party| sign(run, party))
 }
 
-fn sign(run: &Run, party: &Party) -> anyhow::Result<()> {
+pub(super) fn sign(run: &Run, party: &Party) -> anyhow::Result<()> {
     let asked = run.root().join("trust").join(format!("{}.csr", party.name));
     let mut ask = openssl("req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes");
     ask.args(["-subj", party.subject])
