@@ -41,7 +41,8 @@ impl Claims {
     pub(super) fn add(&mut self, address: SocketAddr, protocol: Protocol, task: &ObservedTask) -> usize {
         let claims = Arc::make_mut(&mut self.0[shard_of(address)])
             .entry(address)
-            .or_default();
+            // Nearly always the only one.
+            .or_insert_with(|| Vec::with_capacity(1));
         // Sorted, so that the table does not depend on the order in which the claims arrived.
         if let Err(at) = claims.binary_search_by_key(&(task.id, protocol), |claim| (claim.task, claim.protocol)) {
             claims.insert(
