@@ -88,10 +88,12 @@ def test_the_roles_grant_what_is_used_and_name_what_can_be_named(chart, name):
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["list", "watch"]},
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [lease], "verbs": ["get", "update"]},
     ]
-    state = [one["metadata"]["name"] for one in rendering.all("Secret") if is_state(one)]
-    assert state
+    state = {one["metadata"]["name"].removeprefix(lease) for one in rendering.all("Secret") if is_state(one)}
+    assert state == {"-session-keys", "-state", "-observation", "-leases"}
+    secrets = {"apiGroups": [""], "resources": ["secrets"]}
     assert rules["state"] == [
-        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": state, "verbs": ["get", "watch", "update"]}
+        {**secrets, "resourceNames": [f"{lease}-session-keys", f"{lease}-state"], "verbs": ["get", "watch", "update"]},
+        {**secrets, "resourceNames": [f"{lease}-observation", f"{lease}-leases"], "verbs": ["get", "update"]},
     ]
     assert not rendering.all("ClusterRole") and not rendering.all("ClusterRoleBinding")
 
