@@ -1,0 +1,109 @@
+"""What the tests with the real agent share: a namespace with an agent, a release of the chart for its tasks, and the tasks."""
+
+import contextlib
+import functools
+import json
+from pathlib import Path
+
+from agent import IMAGE, Agent, Clearml, node_port
+from kubernetes_world import CLEARML, NODE, ROOT, until
+from world.jupyter import Notebook
+from world.laptop import Laptop
+from world.session import Session
+
+NAMESPACE = "walk"
+PORT = 30120
+STREAMS = (30200, 30209)
+PROGRAMS = Path(__file__).parent
+# As in the how-to page, with the image that the pod is made of.
+SESSION = f"clearml-session --queue sessions --docker {IMAGE} --router-enabled true --jupyter-lab false"
+
+
+class Walk:
+    """One namespace."""
+
+    def __init__(self, directory, cluster):
+        self.directory, self.cluster = directory, cluster
+        self.clearml = Clearml(cluster)
+        self._running = contextlib.ExitStack()
+        cluster.namespace(NAMESPACE)
+        self._running.callback(self._remove)
+        self.agent = self._keep(Agent(directory / "agent", cluster, NAMESPACE, ["gpu queue", "sessions"]))
+        # They take a while to start, in which others are looked at.
+        self.answering = self.clearml.enqueue("gpu queue", "answers", (PROGRAMS / "agent_task.py").read_text())
+        self.notebook = self.clearml.enqueue("gpu queue", "notebook", (PROGRAMS / "jupyter_task.py").read_text())
+        self.install()
+
+    def _keep(self, thing):
+        self._running.callback(thing.stop)
+        return thing
+
+    def install(self, **more):
+        """Installs the release, or changes it; `more` comes over the values for a node port."""
+        access, secret = self.cluster.key("admin")
+        values = {
+            "image": {"registry": "portico.local", "repository": "portico", "tag": "dev", "pullPolicy": "Never"},
+            "clearml": {"apiKey": access, "apiSecret": secret, "apiServerUrlReference": CLEARML},
+            **node_port(PORT),
+            "tcpSession": {"routerAddress": NODE, "portRange": {"start": STREAMS[0], "end": STREAMS[1]}},
+            **more,
+        }
+        self.url = values["externalURL"]
+        arguments = ("upgrade", "-i", "walk", "-n", NAMESPACE, str(ROOT / "charts/portico"), "-f", "-", "--wait", "--timeout", "120s")
+        self.cluster.helm(*arguments, given=json.dumps(values))
+
+    @functools.cached_property
+    def laptop(self):
+        """A user's machine. It reaches the node and the ClearML server, and no pod."""
+        laptop = self._keep(Laptop(self.directory / "laptop"))
+        server = CLEARML.removeprefix("http://").split(":")[0]
+        laptop.run("ip", "route", "add", f"{server}/32", "via", laptop.address.removesuffix(".2") + ".1")
+        return laptop
+
+    @functools.cached_property
+    def session(self):
+        """An interactive session of alice's, in a pod of the agent's."""
+        return self._keep(Session(self.directory / "session", self.laptop, self.clearml, SESSION))
+
+    def public_port(self, task):
+        """Waits until the task says that it is reached by a port of the node; returns the port."""
+
+        def published():
+            runtime = self.clearml.runtime(task)
+            return runtime.get("external_address") == NODE and int(runtime.get("external_tcp_port") or 0)
+
+        return until(published, f"the public port of task {task} is published")
+
+    def published_below(self, url, task):
+        """Waits until the task's address is one of that gateway's; returns it."""
+
+        def published():
+            link = self.clearml.endpoint(task)
+            return link.startswith(f"{url}/") and link
+
+        return until(published, f"the task's address is below {url}", within=30)
+
+    def alice_runs_a_cell(self, browser):
+        """Logs in on the way to the notebook, and works there; the kernel is the pod's own."""
+        link = self.published_below(self.url, self.notebook)
+        alice = browser.visitor()
+        alice.enter(link + Notebook.path(), "alice")
+        notebook = Notebook(alice)
+        pod = f"clearml-id-{self.notebook}"
+        notebook.run("import socket; print('in ' + socket.gethostname())", prints=f"in {pod}", within=60)
+        return notebook
+
+    def gateways(self):
+        """The gateway's pods by their names, those that end included."""
+        pods = self.cluster.get(NAMESPACE, "pods", "-l", "app.kubernetes.io/instance=walk")["items"]
+        return {pod["metadata"]["name"]: pod for pod in pods}
+
+    def _remove(self):
+        self.cluster.helm("uninstall", "walk", "-n", NAMESPACE, "--ignore-not-found")
+        self.cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+    def stop(self):
+        """Ends and removes everything."""
+        for task in (self.answering, self.notebook):
+            self.clearml.end(task)
+        self._running.close()
