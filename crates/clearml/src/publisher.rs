@@ -17,7 +17,7 @@ use portico_core::{
     clock::Timestamp,
     endpoint::{Protocol, TaskId},
     live::{Live, Nudge, Publish},
-    observe::{Observation, ObservedTask, TaskStatus},
+    observe::{Observation, ObservedTask, OwningGateway, TaskStatus},
     ports::OpenPorts,
     routes::{RouteTable, TaskRoutes},
     site::Site,
@@ -241,6 +241,12 @@ impl Publisher {
                 .get(&task.id)
                 .is_some_and(|settled| Arc::ptr_eq(settled, routes))
             {
+                continue;
+            }
+            // Its owner writes, and takes back; what stands there of ours, the owner writes over.
+            if task.standing.owning_gateway != OwningGateway::This {
+                self.cares.remove(&task.id);
+                self.settled.insert(task.id, routes.clone());
                 continue;
             }
             let ground = Ground {

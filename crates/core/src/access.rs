@@ -121,14 +121,9 @@ impl AccessPolicy {
     /// The rule for an endpoint of `task` that asks to be reached by `asked`. What a task asks can only tighten: any colleague may
     /// edit a task.
     pub fn rule_for(&self, task: &ObservedTask, asked: Option<&Who>) -> AccessRule {
-        let named = |rules: &[(String, AccessRule)], name: Option<&Arc<str>>| {
-            rules
-                .iter()
-                .find(|(rule, _)| name.is_some_and(|name| **name == **rule))
-                .map(|(_, rule)| rule.clone())
-        };
-        let mut rule = named(&self.projects, task.project.as_ref())
-            .or_else(|| named(&self.queues, task.queue.as_ref()))
+        let project = |name: &str| task.project.as_deref() == Some(name);
+        let mut rule = tightest(&self.projects, project)
+            .or_else(|| tightest(&self.queues, |name| task.is_from(name)))
             .unwrap_or_else(|| self.default.clone());
         if let Some(ceiling) = &self.ceiling {
             let who = rule.who.and(&ceiling.who);
@@ -150,6 +145,16 @@ impl AccessPolicy {
         }
         rule
     }
+}
+
+/// Of the rules that are meant, the one that lets the fewest people in: two queues may look alike where only a label tells them.
+fn tightest(rules: &[(String, AccessRule)], is_meant: impl Fn(&str) -> bool) -> Option<AccessRule> {
+    let meant = rules.iter().filter(|(name, _)| is_meant(name)).map(|(_, rule)| rule);
+    meant.cloned().reduce(|one, other| {
+        let who = one.who.and(&other.who);
+        let source = if who == one.who { one.source } else { other.source };
+        AccessRule { who, source }
+    })
 }
 
 /// What is known about "does ClearML show this user this task".

@@ -243,6 +243,8 @@ pub struct Endpoint {
     pub company: CompanyId,
     /// The address that is dialled. Never one that the task merely claims.
     pub upstream: SocketAddr,
+    /// True if nobody has confirmed for too long that the address is still the task's: what is open goes on, and nothing is dialled.
+    pub is_unproven: bool,
     /// The public port of a stream endpoint; `None` for one that is reached by its path.
     pub port: Option<u16>,
     /// Whether the prefix reaches the application.

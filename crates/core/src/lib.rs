@@ -9,6 +9,7 @@ pub mod clock;
 pub mod dial;
 pub mod endpoint;
 pub mod explain;
+pub mod label;
 pub mod live;
 pub mod notation;
 pub mod observe;

@@ -1,7 +1,7 @@
 //! The notation for endpoints without the SDK: `ui=http:7860,access=owner; api=http:8000,prefix=keep`.
 //!
 //! Entries are separated by `;`. Each is `[name=]protocol:port[,option=value…]`. `db=tcp:5432,port=30005` wants the public port 30005
-//! and no other.
+//! and no other. The entry `gateway=main` is no endpoint's: it names the gateway that shall own the task.
 
 use std::sync::Arc;
 
@@ -18,13 +18,33 @@ pub const ENTRIES_MAX: usize = 32;
 /// The longest name of an endpoint, in characters.
 pub const NAME_MAX: usize = 256;
 
-/// Reads the notation. Each entry that cannot be understood becomes a request with its fault, so that its owner can be told: one with
+/// The longest name of a gateway, in bytes.
+const GATEWAY_MAX: usize = 256;
+
+/// The gateway that a text names; of several names the first.
+pub fn gateway(text: &str) -> Option<&str> {
+    text.split(';').find_map(named_gateway)
+}
+
+/// An endpoint's name stands in front of a protocol and a port.
+fn named_gateway(entry: &str) -> Option<&str> {
+    let name = entry
+        .trim()
+        .strip_prefix("gateway")?
+        .trim_start()
+        .strip_prefix('=')?
+        .trim();
+    let is_name = (1..=GATEWAY_MAX).contains(&name.len()) && !name.contains([':', ',']);
+    is_name.then_some(name)
+}
+
+/// Reads the endpoints of the notation. Each entry that cannot be understood becomes a request with its fault, so that its owner can be told: one with
 /// an empty name is the unnamed endpoint's, one with a name above [`NAME_MAX`] has as much of it.
 pub fn parse(text: &str, origin: RequestOrigin) -> Vec<Request> {
     let entries: Vec<&str> = text
         .split(';')
         .map(str::trim)
-        .filter(|entry| !entry.is_empty())
+        .filter(|entry| !entry.is_empty() && named_gateway(entry).is_none())
         .collect();
     if entries.len() > ENTRIES_MAX {
         let ask = Err(RequestFault::TooMany(ENTRIES_MAX));
@@ -177,6 +197,24 @@ mod tests {
                 (None, Protocol::Tcp, Ok((5432, Prefix::Auto, None))),
             ]
         );
+    }
+
+    #[test]
+    fn a_text_may_name_its_gateway() {
+        for (text, name, endpoints) in [
+            ("gateway=inside", Some("inside"), 0),
+            ("ui=http:1; gateway = inside ;", Some("inside"), 1),
+            ("gateway=a;gateway=b", Some("a"), 0),
+            ("gateway=http:80", None, 1),
+            ("gateway=", None, 1),
+            ("gateways=x", None, 1),
+            ("gateway=a,access=owner", None, 1),
+            ("", None, 0),
+        ] {
+            assert_eq!(gateway(text), name, "{text}");
+            assert_eq!(parse(text, RequestOrigin::Property).len(), endpoints, "{text}");
+        }
+        assert_eq!(gateway(&format!("gateway={}", "x".repeat(257))), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
     access::Who,
     clock::Timestamp,
     endpoint::{Prefix, Protocol, TaskId},
+    label::label_value,
     principal::{CompanyId, UserId},
 };
 
@@ -71,6 +72,59 @@ pub struct ObservedTask {
     pub requests: Vec<Request>,
     /// What stands in the task as published addresses now, sorted by name.
     pub published: Vec<Published>,
+    /// What is known of it beyond ClearML's word.
+    #[serde(default)]
+    pub standing: Standing,
+}
+
+impl ObservedTask {
+    /// True if it came from the queue of this name. Where only a pod's label tells the queue, every name counts that becomes this label.
+    pub fn is_from(&self, queue: &str) -> bool {
+        let own = self.queue.as_deref();
+        own == Some(queue) || (self.standing.is_queue_label && own == Some(&*label_value(queue)))
+    }
+}
+
+/// What is known of a task beyond ClearML's word. By default: nothing is known of pods or of other gateways.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// What became of its pods.
+    pub workload: Workload,
+    /// `queue` is not the queue's name, but what the agent made of it for a label.
+    pub is_queue_label: bool,
+    /// The gateway that shall own it, as its property or its pod's annotation says.
+    pub named_gateway: Option<Arc<str>>,
+    /// The gateway that owns it.
+    pub owning_gateway: OwningGateway,
+}
+
+/// What became of a task's pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Workload {
+    /// Nobody watches pods, or a pod lives.
+    #[default]
+    Known,
+    /// A pod lived when Kubernetes was heard of last, which is too long ago: its address may be another pod's by now.
+    Unproven,
+    /// Its pods are gone.
+    Gone,
+    /// Its pods live, but are not dialed; why not.
+    Refused(Arc<str>),
+}
+
+/// Which of several gateways publishes a task's endpoints, leases their ports, and withdraws.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwningGateway {
+    /// This one.
+    #[default]
+    This,
+    /// Another one, of this name.
+    Another(Arc<str>),
+    /// None, or it is not known.
+    Nobody,
 }
 
 /// A task's status in ClearML.

@@ -4,14 +4,12 @@
 //! is not reached, whatever it says. Addresses of pods are reused, so that nothing is remembered of a pod that is gone.
 
 mod join;
-mod label;
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use crate::{endpoint::TaskId, observe::Request};
 
 pub use join::join;
-pub use label::label_value;
 
 /// All pods that live now and belong to a task, and the tasks whose pods are gone. A whole list, never a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +27,7 @@ pub struct Pod {
     pub rank: u16,
     /// The id of the queue from which the task came.
     pub queue: Option<Arc<str>>,
-    /// The name of that queue in the form of [`label_value`].
+    /// The name of that queue in the form of [`label_value`](crate::label::label_value).
     pub queue_label: Option<Arc<str>>,
     /// Its addresses; the first is the one to dial. Never empty.
     pub addresses: Vec<IpAddr>,
@@ -39,6 +37,8 @@ pub struct Pod {
     pub has_host_network: bool,
     /// What its annotation `portico/endpoints` asks for; empty without one.
     pub requests: Vec<Request>,
+    /// The gateway that its annotation names.
+    pub gateway: Option<Arc<str>>,
     /// Kubernetes' own id for it; another pod of the same name has another one.
     pub uid: Arc<str>,
     /// Its name, unique in the namespace while it exists.
@@ -74,6 +74,17 @@ pub enum PodFault {
         /// The other pod's name.
         other: Arc<str>,
     },
+}
+
+impl PodFault {
+    /// In a few words, without other pods' names.
+    pub fn brief(&self) -> &'static str {
+        match self {
+            Self::HostNetwork => "it shares the node's network",
+            Self::SameTask { .. } => "another pod says that it runs the same task",
+            Self::SameAddress { .. } => "a pod of another task has the same address",
+        }
+    }
 }
 
 impl Pods {

@@ -130,6 +130,20 @@ pub enum Refusal {
     },
     /// The public port is not recorded yet.
     PortPending,
+    /// Kubernetes has no living pod of the task any more.
+    PodGone,
+    /// The task's pods live, but are not dialed.
+    PodRefused {
+        /// Why not, at most 64 characters.
+        why: Arc<str>,
+    },
+    /// Kubernetes has not confirmed the pod's address for too long.
+    PodsUnproven,
+    /// A TCP endpoint whose port is another gateway's to give.
+    AnotherGatewaysTask {
+        /// That gateway; `None`: none gives ports to this task.
+        gateway: Option<Arc<str>>,
+    },
     /// The task's address is neither its own nor ours: another gateway serves it, or served it.
     OtherGateway {
         /// The address, at most 64 characters.
@@ -233,6 +247,10 @@ impl Refusal {
             Self::PortTaken { .. } => "port_taken",
             Self::PortOutsideRange { .. } => "port_outside_range",
             Self::PortPending => "port_pending",
+            Self::PodGone => "pod_gone",
+            Self::PodRefused { .. } => "pod_refused",
+            Self::PodsUnproven => "pods_unproven",
+            Self::AnotherGatewaysTask { .. } => "another_gateways_task",
             Self::OtherGateway { .. } => "other_gateway",
             Self::CopiedAddress { .. } => "copied_address",
             Self::NeedsSignIn => "needs_sign_in",
@@ -276,6 +294,8 @@ impl Refusal {
             | Self::NotRunning { .. }
             | Self::NoPortFree { .. }
             | Self::PortPending
+            | Self::PodGone
+            | Self::PodsUnproven
             | Self::Starting
             | Self::Overloaded
             | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
@@ -301,6 +321,7 @@ impl Refusal {
             | Self::BadFraming
             | Self::MethodNotForwarded
             | Self::StreamOnly
+            | Self::AnotherGatewaysTask { .. }
             | Self::HeadersTooLarge => Fault::Visitor,
             Self::ClearmlAway => Fault::Clearml,
             Self::CookieLost { .. }
@@ -308,6 +329,7 @@ impl Refusal {
             | Self::WrongQueue { .. }
             | Self::StreamsOff
             | Self::NoPortFree { .. }
+            | Self::PodsUnproven
             | Self::Internal => Fault::Administrator,
             Self::NoEndpoint
             | Self::BadRequestOfTask(_)
@@ -319,6 +341,8 @@ impl Refusal {
             | Self::TooManyPorts { .. }
             | Self::PortTaken { .. }
             | Self::PortOutsideRange { .. }
+            | Self::PodGone
+            | Self::PodRefused { .. }
             | Self::OtherGateway { .. }
             | Self::CopiedAddress { .. }
             | Self::NeedsSignIn => Fault::Task,
@@ -371,6 +395,13 @@ impl Refusal {
             Self::PortTaken { port } => format!("The public port {port} is taken"),
             Self::PortOutsideRange { port, .. } => format!("The public port {port} is none of this gateway's"),
             Self::PortPending => "The endpoint's public port is not recorded yet".into(),
+            Self::PodGone => "The task's pod is gone".into(),
+            Self::PodRefused { why } => format!("The task's pod is not dialed: {why}"),
+            Self::PodsUnproven => "Kubernetes has not been heard of for too long".into(),
+            Self::AnotherGatewaysTask { gateway: Some(name) } => {
+                format!("The gateway {name:?} gives ports to this task's TCP endpoints")
+            }
+            Self::AnotherGatewaysTask { gateway: None } => "No gateway gives ports to this task's TCP endpoints".into(),
             Self::OtherGateway { address } => format!("The task's address {address:?} is another gateway's"),
             Self::CopiedAddress { port } => {
                 format!("The public port {port}, which the task names, is another endpoint's")
@@ -447,6 +478,19 @@ impl Refusal {
             Self::PortTaken { .. } => "Ask for another port, or for any: leave out _ROUTER_ENDPOINT_MODE.".into(),
             Self::PortOutsideRange { range, .. } => format!("The public ports are {range}. Ask for one of them, or for any."),
             Self::PortPending => "Administrators: if this lasts, the state store cannot be written; see portico status.".into(),
+            Self::PodGone => "ClearML still shows the task as running, but Kubernetes has no pod of it any more. Start the task again to \
+                get the same address back."
+                .into(),
+            Self::PodRefused { .. } => "The pod's events say more: kubectl describe pod.".into(),
+            Self::PodsUnproven => "What you have open goes on; nothing new is dialed, because the address may be another pod's by now. \
+                Administrators: see portico status, and whether the gateway reaches the API server."
+                .into(),
+            Self::AnotherGatewaysTask { gateway: Some(_) } => "Connect to the host and port that ClearML shows (external_address and \
+                external_tcp_port). Only the gateway that owns a task gives it ports."
+                .into(),
+            Self::AnotherGatewaysTask { gateway: None } => "Administrators: see portico status for the gateways of the namespace; those \
+                that publish and serve the task's queue are silent."
+                .into(),
             Self::OtherGateway { .. } => "If no other gateway serves this task, start it again: it then names its own address. \
                 Portico never looks names up."
                 .into(),
@@ -483,7 +527,7 @@ impl Refusal {
         match self {
             Self::Starting => Some(2),
             Self::NotRunning { .. } | Self::PortPending | Self::ShuttingDown | Self::Overloaded => Some(5),
-            Self::ClearmlAway => Some(10),
+            Self::ClearmlAway | Self::PodGone | Self::PodsUnproven => Some(10),
             Self::LogInDelayed { seconds } => Some(*seconds),
             _ => None,
         }

@@ -236,6 +236,7 @@ pub async fn compose(config: Config, options: Options) -> anyhow::Result<Gateway
         sessions: people.sessions,
         log_in: people.log_in,
         clearml,
+        cluster: sight.cluster,
     };
     let lost = readings::Lost {
         log,

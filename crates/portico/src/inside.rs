@@ -8,10 +8,12 @@ use portico_core::{
     clock::{Clock, Timestamp},
     live::Live,
     observe::{Observation, SourceHealth},
+    pods::Pods,
     ports::OpenPorts,
     routes::RouteTable,
     site::Site,
 };
+use portico_kubernetes::Gateways;
 use portico_proxy::{Counters, Exchanges, Upstreams};
 
 use crate::{reconcile::Recording, telemetry::readiness::Readiness};
@@ -55,4 +57,21 @@ pub struct Inside {
     pub log_in: LogIn,
     /// Asks ClearML.
     pub clearml: Clearml,
+    /// What is seen of Kubernetes, where pods are the truth.
+    pub cluster: Option<ClusterSight>,
+}
+
+/// What is seen of a namespace.
+#[derive(Clone)]
+pub struct ClusterSight {
+    /// Where the pods are.
+    pub namespace: Arc<str>,
+    /// The pods that live.
+    pub pods: Live<Pods>,
+    /// When Kubernetes proved itself last.
+    pub health: Live<SourceHealth>,
+    /// The gateways that serve the namespace; empty where this one keeps no Lease.
+    pub gateways: Live<Gateways>,
+    /// The tasks that ask for endpoints, wherever their pods are.
+    pub tasks: Live<Observation>,
 }

@@ -259,6 +259,7 @@ mod tests {
             addresses: Vec::new(),
             requests: Vec::new(),
             published: Vec::new(),
+            standing: portico_core::observe::Standing::default(),
         })
     }
 

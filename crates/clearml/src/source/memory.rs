@@ -10,7 +10,8 @@ use std::{
 use portico_core::{
     clock::Timestamp,
     endpoint::TaskId,
-    observe::{Observation, ObservedTask, RequestOrigin, TaskStatus},
+    notation,
+    observe::{Observation, ObservedTask, RequestOrigin, Standing, TaskStatus},
     principal::{CompanyId, UserId},
 };
 
@@ -132,6 +133,10 @@ impl Memory {
             addresses: self.joins.addresses(&keys),
             requests: asked,
             published,
+            standing: Standing {
+                named_gateway: row.property(key::PORTICO).and_then(notation::gateway).map(Arc::from),
+                ..Standing::default()
+            },
         };
         let known = match before {
             Some(known) if *known.task == task => known.task.clone(),

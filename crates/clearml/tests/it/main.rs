@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod client;
 mod outage;
+mod owning;
 mod pace;
 mod people;
 mod publisher;

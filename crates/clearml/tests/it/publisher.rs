@@ -21,7 +21,7 @@ use crate::{
     stub::no,
 };
 
-const ROUTER: &str = "https://gateway.example.com";
+pub(crate) const ROUTER: &str = "https://gateway.example.com";
 
 /// A source, a table that follows it, and a publisher.
 pub(crate) struct Gateway {
@@ -81,7 +81,7 @@ pub(crate) fn gateway(bench: &Bench, is_publishing: bool, settings: PublisherSet
     }
 }
 
-async fn follow(
+pub(crate) async fn follow(
     mut observation: Live<portico_core::observe::Observation>,
     policy: Arc<Policy>,
     table: Publish<RouteTable>,
@@ -103,7 +103,7 @@ fn unnamed() -> NewTask {
     NewTask::asking("alice", "a notebook", SocketAddr::from(([10, 1, 2, 3], 7860)))
 }
 
-fn text(map: &Map<String, Value>, key: &str) -> Option<String> {
+pub(crate) fn text(map: &Map<String, Value>, key: &str) -> Option<String> {
     Some(map.get(key)?.as_str().unwrap().to_owned())
 }
 
@@ -116,7 +116,7 @@ fn property(bench: &Bench, id: &str, name: &str) -> Option<String> {
     )
 }
 
-async fn published(bench: &Bench, id: &str, key: &str, value: &str) {
+pub(crate) async fn published(bench: &Bench, id: &str, key: &str, value: &str) {
     eventually(&format!("{key} = {value}"), || {
         // A write that was overwritten before it was seen is done again after a while.
         bench.clock.advance(Duration::from_millis(30));
@@ -134,7 +134,7 @@ pub(crate) async fn settled(gateway: &Gateway) {
     .await;
 }
 
-fn url(id: &str) -> String {
+pub(crate) fn url(id: &str) -> String {
     format!("{ROUTER}/service/{id}/")
 }
 

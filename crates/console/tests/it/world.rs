@@ -317,6 +317,7 @@ pub(crate) fn task(number: u32, name: &str, owner: &str) -> ObservedTask {
         addresses: Vec::new(),
         requests: vec![request(None, Ipv4Addr::new(10, 0, high, low))],
         published: Vec::new(),
+        standing: portico_core::observe::Standing::default(),
     }
 }
 

@@ -1,9 +1,12 @@
 //! The observation of tasks, seen through the pods that run them.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-use super::{Pod, PodRules, Pods, label_value};
-use crate::observe::{Observation, ObservedTask, Request, RequestFault};
+use super::{Pod, PodFault, PodRules, Pods};
+use crate::{
+    label::label_value,
+    observe::{Observation, ObservedTask, Request, RequestFault, Workload},
+};
 
 /// What remains of an observation where pods are the truth:
 ///
@@ -11,13 +14,17 @@ use crate::observe::{Observation, ObservedTask, Request, RequestFault};
 ///   them; otherwise the first is meant.
 /// * a task whose pods are gone stays, without any address: its visitors are told, and what was published is withdrawn.
 /// * a task that never had a pod here is another gateway's, or not yet anybody's: it is not here.
-/// * the pod's label tells the queue, unless it agrees with what the task says.
+/// * the pod's label tells the queue, unless it agrees with what the task says. The same goes for the gateway that is named.
 /// * what the annotation of a pod asks for is asked for, beside what the task asks. Where both ask for one endpoint, the task says
 ///   where it is, and only those are let in whom both let in: any colleague may edit the task, but not the pod.
 ///
 /// `previous` is the last result: tasks that have not changed are handed on as the same `Arc`.
 pub fn join(observation: &Observation, pods: &Pods, rules: PodRules, previous: &Observation) -> Observation {
-    let refused: HashSet<&str> = pods.faults(rules).into_iter().map(|(pod, _)| &*pod.uid).collect();
+    let refused: HashMap<&str, PodFault> = pods
+        .faults(rules)
+        .into_iter()
+        .map(|(pod, fault)| (&*pod.uid, fault))
+        .collect();
     let joined = observation.tasks().iter().filter_map(|task| {
         let own = pods.of(task.id);
         if own.is_empty() && !pods.is_gone(task.id) {
@@ -25,10 +32,16 @@ pub fn join(observation: &Observation, pods: &Pods, rules: PodRules, previous: &
         }
         let dialed: Vec<&Pod> = own
             .iter()
-            .filter(|pod| !refused.contains(&*pod.uid))
+            .filter(|pod| !refused.contains_key(&*pod.uid))
             .map(|pod| &**pod)
             .collect();
-        let seen = see(task, own, &dialed);
+        let mut seen = see(task, own, &dialed);
+        let fault = own.iter().find_map(|pod| refused.get(&*pod.uid));
+        seen.standing.workload = match fault {
+            _ if !dialed.is_empty() => Workload::Known,
+            Some(fault) => Workload::Refused(fault.brief().into()),
+            None => Workload::Gone,
+        };
         let known = [Some(task), previous.task(task.id)];
         let same = known.into_iter().flatten().find(|known| ***known == seen);
         Some(same.cloned().unwrap_or_else(|| Arc::new(seen)))
@@ -59,7 +72,9 @@ fn see(task: &ObservedTask, own: &[Arc<Pod>], dialed: &[&Pod]) -> ObservedTask {
     let order = |request: &Request| (request.protocol, request.name.clone());
     seen.requests.sort_by_key(order);
     seen.addresses = addresses;
-    seen.queue = queue(task.queue.as_ref(), own);
+    (seen.queue, seen.standing.is_queue_label) = queue(task, own);
+    let named = own.iter().find_map(|pod| pod.gateway.as_ref());
+    seen.standing.named_gateway = named.or(task.standing.named_gateway.as_ref()).cloned();
     seen
 }
 
@@ -90,11 +105,12 @@ fn at(pod: &Pod, mut request: Request) -> Request {
 }
 
 /// The label was written by the agent, the task may be edited by its colleagues; but only the task knows the name in full.
-fn queue(of_task: Option<&Arc<str>>, own: &[Arc<Pod>]) -> Option<Arc<str>> {
+/// True beside it: it is the label. So it may be already, in an observation that was kept over a restart.
+fn queue(task: &ObservedTask, own: &[Arc<Pod>]) -> (Option<Arc<str>>, bool) {
     let label = own.iter().find_map(|pod| pod.queue_label.as_ref());
-    match (of_task, label) {
-        (Some(name), Some(label)) if label_value(name) != **label => Some(label.clone()),
-        (None, label) => label.cloned(),
-        (name, _) => name.cloned(),
+    match (&task.queue, label) {
+        (Some(name), Some(label)) if label_value(name) != **label => (Some(label.clone()), true),
+        (None, Some(label)) => (Some(label.clone()), true),
+        (name, _) => (name.clone(), task.standing.is_queue_label),
     }
 }

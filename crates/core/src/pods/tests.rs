@@ -2,12 +2,14 @@
 
 use super::*;
 use crate::{
-    access::Who,
+    access::{AccessPolicy, AccessRule, RuleSource, Who},
     clock::Timestamp,
     dial::{DialRules, Undialable},
     endpoint::{Prefix, Protocol},
     notation,
-    observe::{Ask, Observation, ObservedTask, RequestFault, RequestOrigin, StreamClaims, TaskStatus},
+    observe::{
+        Ask, Observation, ObservedTask, RequestFault, RequestOrigin, Standing, StreamClaims, TaskStatus, Workload,
+    },
     principal::{CompanyId, UserId},
 };
 
@@ -49,6 +51,7 @@ fn task(digit: char, claimed: Option<&str>) -> ObservedTask {
             ask: Ok(ask),
         }],
         published: vec![],
+        standing: Standing::default(),
     }
 }
 
@@ -62,6 +65,7 @@ fn pod(digit: char, rank: u16, address: &str) -> Pod {
         is_ready: true,
         has_host_network: false,
         requests: vec![],
+        gateway: None,
         uid: format!("uid-{digit}-{rank}-{address}").into(),
         name: format!("pod-{digit}-{rank}-{address}").into(),
     }
@@ -249,6 +253,76 @@ fn an_entry_that_stands_twice_in_an_annotation_is_a_fault() {
     let requests = &seen.task(id('a')).unwrap().requests;
     assert_eq!(requests.len(), 2);
     assert!(matches!(requests[1].ask, Err(RequestFault::Notation(_))));
+}
+
+#[test]
+fn it_is_told_what_became_of_the_pods() {
+    let workload = |pods: &Pods| {
+        let seen = joined([task('a', None)], pods);
+        seen.task(id('a')).unwrap().standing.workload.clone()
+    };
+    let mut host = pod('a', 0, "10.0.0.1");
+    host.has_host_network = true;
+    assert_eq!(workload(&pods([pod('a', 0, "10.0.0.1")])), Workload::Known);
+    assert_eq!(workload(&Pods::new(vec![], vec![id('a')])), Workload::Gone);
+    assert_eq!(
+        workload(&pods([host.clone()])),
+        Workload::Refused("it shares the node's network".into())
+    );
+    let mut back = task('a', None);
+    back.standing.workload = Workload::Gone;
+    let seen = joined([back], &pods([pod('a', 0, "10.0.0.1")]));
+    assert_eq!(seen.task(id('a')).unwrap().standing.workload, Workload::Known);
+    assert_eq!(
+        workload(&pods([host, pod('a', 1, "10.0.0.2")])),
+        Workload::Known,
+        "the other rank is dialed"
+    );
+}
+
+#[test]
+fn rules_by_queue_hold_where_only_the_label_tells_the_queue() {
+    // As clearml-agent 3.0.3 writes it: the label `gpu-queue`, and the property `k8s-queue` with the name.
+    let queue = |told: Option<&str>| {
+        let mut told_task = task('a', None);
+        told_task.queue = told.map(Arc::from);
+        let seen = joined([told_task], &pods([pod('a', 0, "10.0.0.1")]));
+        seen.task(id('a')).unwrap().clone()
+    };
+    for (told, is_gpu_queue, is_hyphenated, is_other) in [
+        (Some("gpu queue"), true, false, false),
+        (Some("gpu-queue"), false, true, false),
+        // The property is gone, or a colleague has edited it.
+        (None, true, true, false),
+        (Some("other"), true, true, false),
+        (Some("k8s_scheduler"), true, true, false),
+    ] {
+        let task = queue(told);
+        let is_from = ["gpu queue", "gpu-queue", "other"].map(|name| task.is_from(name));
+        assert_eq!(is_from, [is_gpu_queue, is_hyphenated, is_other], "{told:?}");
+    }
+    // A gateway that starts while ClearML is away begins with what it kept.
+    let kept = joined([ObservedTask::clone(&queue(None))], &pods([pod('a', 0, "10.0.0.1")]));
+    assert!(kept.task(id('a')).unwrap().is_from("gpu queue"));
+    let rule = |who| AccessRule {
+        who,
+        source: RuleSource::Default,
+    };
+    let policy = AccessPolicy {
+        queues: vec![
+            ("gpu queue".into(), rule(Who::Public)),
+            ("GPU queue".into(), rule(Who::Owner)),
+        ],
+        ..AccessPolicy::only(Who::Visible)
+    };
+    let who = |told| policy.rule_for(&queue(told), None).who;
+    assert_eq!(who(Some("gpu queue")), Who::Public);
+    assert_eq!(
+        who(None),
+        Who::Owner,
+        "the narrower one, where the label does not tell two queues apart"
+    );
+    assert_eq!(who(Some("gpu-queue")), Who::Visible);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     endpoint::{Endpoint, Protocol, TaskId},
-    observe::{Observation, ObservedTask},
+    observe::{Observation, ObservedTask, Workload},
     ports::PortBook,
     site::Site,
 };
@@ -129,6 +129,7 @@ impl RouteTable {
                             owner: task.owner.clone(),
                             company: task.company.clone(),
                             upstream,
+                            is_unproven: task.standing.workload == Workload::Unproven,
                             port,
                             prefix_choice: ask.prefix,
                             access: self.policy.access.rule_for(task, ask.access.as_ref()),

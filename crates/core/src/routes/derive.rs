@@ -6,7 +6,7 @@ use super::Policy;
 use crate::{
     access::Who,
     endpoint::{EndpointKey, Protocol, Slug},
-    observe::{Ask, ObservedTask, Request},
+    observe::{Ask, ObservedTask, OwningGateway, Request, Workload},
     ports::{Lease, Leases, PortBook},
     refusal::Refusal,
     streams::{Admission, StreamPolicy, Target, target},
@@ -70,9 +70,11 @@ pub(super) fn portless<'t>(task: &'t ObservedTask, policy: &Policy, leases: &Lea
         let outcome = match (&of_task, &request.ask) {
             (Some(refusal), _) => Err(refusal.clone()),
             (None, Err(fault)) => Err(Refusal::BadRequestOfTask(fault.clone())),
-            (None, Ok(ask)) if request.protocol == Protocol::Tcp => match &policy.streams {
-                Some(streams) => stream(task, ask, leases.of(&key), policy, streams),
-                None => Err(Refusal::StreamsOff),
+            (None, Ok(ask)) if request.protocol == Protocol::Tcp => match (&policy.streams, owner_of(task)) {
+                // Its port would be found nowhere: the other one's stands in the task.
+                (_, Err(refusal)) => Err(refusal),
+                (Some(streams), Ok(())) => stream(task, ask, leases.of(&key), policy, streams),
+                (None, Ok(())) => Err(Refusal::StreamsOff),
             },
             (None, Ok(ask)) => match &slugs[at] {
                 Some(slug) if is_shared(at, request) => Err(Refusal::SlugCollision { slug: slug.clone() }),
@@ -138,18 +140,29 @@ fn whole_task(task: &ObservedTask, policy: &Policy) -> Result<(), Refusal> {
     if task.status != crate::observe::TaskStatus::InProgress {
         return Err(Refusal::NotRunning { status: task.status });
     }
-    let is_served = policy.queues.is_empty()
-        || task
-            .queue
-            .as_ref()
-            .is_some_and(|queue| policy.queues.iter().any(|served| *served == **queue));
-    if is_served {
-        Ok(())
-    } else {
-        Err(Refusal::WrongQueue {
+    let is_served = policy.queues.is_empty() || policy.queues.iter().any(|served| task.is_from(served));
+    if !is_served {
+        return Err(Refusal::WrongQueue {
             queue: task.queue.clone().map(bounded),
-        })
+        });
     }
+    match &task.standing.workload {
+        Workload::Known | Workload::Unproven => Ok(()),
+        Workload::Gone => Err(Refusal::PodGone),
+        Workload::Refused(why) => Err(Refusal::PodRefused {
+            why: bounded(why.clone()),
+        }),
+    }
+}
+
+/// Whether ports are this gateway's to give.
+fn owner_of(task: &ObservedTask) -> Result<(), Refusal> {
+    let gateway = match &task.standing.owning_gateway {
+        OwningGateway::This => return Ok(()),
+        OwningGateway::Another(name) => Some(bounded(name.clone())),
+        OwningGateway::Nobody => None,
+    };
+    Err(Refusal::AnotherGatewaysTask { gateway })
 }
 
 fn bounded(queue: Arc<str>) -> Arc<str> {

@@ -48,6 +48,7 @@ pub(crate) fn task(number: u64, owner: &str, requests: Vec<Request>) -> Observed
         addresses: Vec::new(),
         requests,
         published: Vec::new(),
+        standing: portico_core::observe::Standing::default(),
     }
 }
 

@@ -141,6 +141,7 @@ impl Manifest {
                 .any(|condition| condition.kind == "Ready" && condition.status == "True"),
             has_host_network: spec.host_network,
             requests: requests(asked),
+            gateway: gateway(asked),
             uid: metadata.uid.into(),
             name: metadata.name.into(),
         })
@@ -159,6 +160,12 @@ fn requests(asked: &str) -> Vec<Request> {
         origin: RequestOrigin::Annotation,
         ask: Err(RequestFault::Notation(told)),
     }]
+}
+
+/// The gateway that the annotation names.
+fn gateway(asked: &str) -> Option<Arc<str>> {
+    let is_read = asked.len() <= LONGEST;
+    notation::gateway(asked).filter(|_| is_read).map(Arc::from)
 }
 
 /// The value of `CLEARML_WORKER_ID`; no other variable's value is ever held.

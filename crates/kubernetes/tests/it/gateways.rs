@@ -6,14 +6,16 @@ use http::Method;
 use portico_core::{
     clock::{Clock, Timestamp},
     live::{Live, live},
+    observe::{ObservedTask, Standing, TaskStatus},
     ownership::{Gateway, owner},
+    principal::{CompanyId, UserId},
 };
 use portico_kubernetes::{GatewayLease, GatewaySettings, Gateways};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{MachineClock, World, until};
+use crate::world::{MachineClock, World, task, until};
 
 /// What the chart's Role grants.
 fn rights() -> Value {
@@ -59,6 +61,24 @@ fn run(
     gateways
 }
 
+fn any_task() -> ObservedTask {
+    ObservedTask {
+        id: task(1),
+        name: "a task".into(),
+        owner: UserId::new("alice"),
+        company: CompanyId::new("c"),
+        project: None,
+        queue: None,
+        status: TaskStatus::InProgress,
+        status_since: Timestamp::default(),
+        started: None,
+        addresses: Vec::new(),
+        requests: Vec::new(),
+        published: Vec::new(),
+        standing: Standing::default(),
+    }
+}
+
 #[tokio::test]
 async fn gateways_of_a_namespace_agree_who_owns_a_task() {
     let world = World::new().await;
@@ -73,7 +93,13 @@ async fn gateways_of_a_namespace_agree_who_owns_a_task() {
     for seen in [&mut first, &mut second] {
         let all = until(seen, "both gateways", |all| all.len() == 2).await;
         let now = MachineClock.now();
-        let of = |queue| owner(&all, None, queue, now).map(|owner| owner.name.to_string());
+        let of = |queue: Option<&str>| {
+            let task = ObservedTask {
+                queue: queue.map(Arc::from),
+                ..any_task()
+            };
+            owner(&all, &task, now).map(|owner| owner.name.to_string())
+        };
         assert_eq!(
             of(Some("gpu queue")).as_deref(),
             Some("a"),

@@ -19,6 +19,7 @@ use portico_kubernetes::{
 use super::{Ground, joining::Joining, run};
 use crate::{
     config::{Config, PodDiscovery, Publish, SecretPlace},
+    inside::ClusterSight,
     supervise::Supervisor,
 };
 
@@ -83,7 +84,7 @@ impl Cluster {
         ours: Vec<TaskId>,
         nudge: &Nudge,
         supervisor: &mut Supervisor,
-    ) -> (Live<Observation>, Live<SourceHealth>) {
+    ) -> (Live<Observation>, Live<SourceHealth>, ClusterSight) {
         let Ground {
             config, clock, stop, ..
         } = ground;
@@ -121,6 +122,13 @@ impl Cluster {
             let lease = GatewayLease::new(self.kube.clone(), settings, clock.clone());
             supervisor.control("gateways", run(lease.run(publish_gateways, stop.clone())));
         }
+        let sight = ClusterSight {
+            namespace: namespace.as_str().into(),
+            pods: pods.clone(),
+            health: pod_health.clone(),
+            gateways: gateways.clone(),
+            tasks: tasks.clone(),
+        };
         let (observation, seen) = live(Observation::default());
         let (health, known) = live(SourceHealth::default());
         let joining = Joining {
@@ -131,14 +139,13 @@ impl Cluster {
             gateways,
             waits_until: discovery.lease.as_ref().map(|_| clock.now().plus(GATEWAYS)),
             name: config.site.name.as_str().into(),
-            publishes: config.publish == Publish::Always,
             rules,
             clock: clock.clone(),
             observation,
             health,
         };
         supervisor.control("tasks and pods", run(joining.run(stop.clone())));
-        (seen, known)
+        (seen, known, sight)
     }
 }
 

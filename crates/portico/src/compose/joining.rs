@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use portico_core::{
     clock::{Clock, Timestamp},
     live::{Live, Publish},
-    observe::{Observation, ObservedTask, SourceHealth},
-    ownership::owner,
+    observe::{Observation, SourceHealth},
+    ownership::assign,
     pods::{PodRules, Pods, join},
 };
 use portico_kubernetes::Gateways;
@@ -26,8 +26,6 @@ pub(super) struct Joining {
     pub(super) waits_until: Option<Timestamp>,
     /// This gateway's name among them.
     pub(super) name: Arc<str>,
-    /// A gateway that writes nothing owns nothing, and serves all tasks for trial.
-    pub(super) publishes: bool,
     pub(super) rules: PodRules,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observation: Publish<Observation>,
@@ -61,11 +59,7 @@ impl Joining {
         if observed.is_some() {
             let before = self.observation.get();
             let joined = join(&self.tasks.get(), &self.pods.get(), self.rules, &before);
-            let now = if self.publishes {
-                owned(joined, &self.gateways.get(), &self.name, &before, self.clock.now())
-            } else {
-                joined
-            };
+            let now = assign(&joined, &self.gateways.get(), &self.name, &before, self.clock.now());
             if now != *before {
                 self.observation.publish(now);
             }
@@ -86,19 +80,6 @@ impl Joining {
         let is_late = self.waits_until.is_none_or(|until| self.clock.now() >= until);
         is_late || !self.gateways.get().is_empty()
     }
-}
-
-/// The tasks that this gateway owns. Where nobody can be heard – ourselves included –, what was ours stays ours: the API server is
-/// away, and the others think the same.
-fn owned(joined: Observation, gateways: &Gateways, name: &str, before: &Observation, now: Timestamp) -> Observation {
-    if gateways.len() < 2 {
-        return joined;
-    }
-    let is_ours = |task: &Arc<ObservedTask>| match owner(gateways, None, task.queue.as_deref(), now) {
-        Some(owner) => *owner.name == *name,
-        None => before.task(task.id).is_some(),
-    };
-    Observation::new(joined.tasks().iter().filter(|task| is_ours(task)).cloned().collect())
 }
 
 #[cfg(test)]

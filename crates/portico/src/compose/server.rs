@@ -8,7 +8,7 @@ use portico_core::{
 };
 
 use super::{Ground, memory, run};
-use crate::{secret_files::SecretFiles, supervise::Supervisor, telemetry::readiness::Readiness};
+use crate::{inside::ClusterSight, secret_files::SecretFiles, supervise::Supervisor, telemetry::readiness::Readiness};
 
 /// A client whose keys are read again when they change.
 pub(super) fn client(ground: &Ground, supervisor: &mut Supervisor) -> anyhow::Result<Clearml> {
@@ -40,6 +40,7 @@ pub(super) struct Sight {
     pub(super) observation: Live<Observation>,
     pub(super) health: Live<SourceHealth>,
     pub(super) nudge: Nudge,
+    pub(super) cluster: Option<ClusterSight>,
 }
 
 /// Starts looking: first at what an earlier run saw, then at the server itself. The gateway is not ready before.
@@ -66,9 +67,12 @@ pub(super) async fn observe(
         "source",
         run(source.run(publish_observation, publish_health, nudge.clone(), stop.clone())),
     );
+    let mut cluster_sight = None;
     if let (Some(cluster), Some(discovery)) = (&ground.cluster, &ground.config.discovery.kubernetes) {
         let tasks = (observation, health);
-        (observation, health) = cluster.observe(ground, discovery, tasks, seen_before, &nudge, supervisor);
+        let sight;
+        (observation, health, sight) = cluster.observe(ground, discovery, tasks, seen_before, &nudge, supervisor);
+        cluster_sight = Some(sight);
     }
     supervisor.control(
         "readiness",
@@ -80,5 +84,6 @@ pub(super) async fn observe(
         observation,
         health,
         nudge,
+        cluster: cluster_sight,
     }
 }

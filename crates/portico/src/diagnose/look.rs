@@ -21,7 +21,7 @@ use super::{
     report::{EndpointReport, Report},
     sockets::listening_on,
     tell::{nobodys_port, stand_in, tell, tell_stream},
-    world::{Findings, Port, Visitor, World},
+    world::{Findings, Namespace, Port, Visitor, World},
 };
 use crate::{inside::Inside, own_addresses::own_addresses, public_ports::OpenStreams};
 
@@ -93,6 +93,12 @@ fn world(inside: &Inside) -> World {
         open_ports: inside.open_ports.get(),
         recording: inside.recording.get(),
         contested: inside.published.get().contested.clone(),
+        cluster: inside.cluster.as_ref().map(|sight| Namespace {
+            name: sight.namespace.clone(),
+            gateways: sight.gateways.get(),
+            tasks: sight.tasks.get(),
+            health: (*sight.health.get()).clone(),
+        }),
         now: inside.clock.now(),
     }
 }

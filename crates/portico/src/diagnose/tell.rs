@@ -16,6 +16,7 @@ use portico_proxy::Probe;
 
 use super::world::{Findings, Port, Visitor, World};
 
+mod beside;
 mod stream;
 
 pub use stream::{nobodys_port, tell_stream};
@@ -29,6 +30,7 @@ pub fn tell(world: &World, resolved: &Resolved<'_>, findings: &Findings) -> Expl
         answer: "The way is open.".into(),
     };
     clearml(&mut told, world);
+    beside::kubernetes(&mut told, world);
     let principal = visitor(&mut told, resolved, &findings.visitor);
     if told.is_passed() {
         way(&mut told, &world.table, resolved, &principal, findings.sight);
@@ -210,6 +212,7 @@ fn unseen(told: &mut Explanation, world: &World, resolved: &Resolved<'_>) {
         "No task {task} asks for an endpoint. Is the id right? Has the task called request_external_endpoint, or a property \
          portico? Is it of the company of this gateway's key?"
     );
+    beside::elsewhere(told, world, *task);
 }
 
 fn name_of(slug: Option<String>) -> String {
@@ -262,6 +265,9 @@ fn application(told: &mut Explanation, endpoint: &Endpoint, port: &Port) {
 
 fn published(told: &mut Explanation, world: &World, resolved: &Resolved<'_>) {
     let Some(task) = resolved.task() else { return };
+    if let Some(routes) = world.table.task(task) {
+        beside::owning(told, world, &routes.task);
+    }
     let keys: Vec<&str> = world
         .contested
         .iter()
@@ -314,4 +320,4 @@ pub(super) fn stand_in(id: &UserId, company: &CompanyId) -> Principal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -7,13 +7,14 @@ use portico_clearml::Contested;
 use portico_core::{
     access::Sight,
     clock::Timestamp,
-    observe::SourceHealth,
+    observe::{Observation, SourceHealth},
     ports::OpenPorts,
     principal::{Principal, User, UserId},
     refusal::Refusal,
     routes::RouteTable,
     site::Site,
 };
+use portico_kubernetes::Gateways;
 use portico_proxy::{Probe, UpstreamStatus};
 
 use crate::{public_ports::Traffic, reconcile::Recording};
@@ -35,8 +36,23 @@ pub struct World {
     pub recording: Arc<Recording>,
     /// Values in tasks that somebody else keeps overwriting.
     pub contested: Vec<Contested>,
+    /// What is known of Kubernetes, where pods are the truth.
+    pub cluster: Option<Namespace>,
     /// The time.
     pub now: Timestamp,
+}
+
+/// What is known of the namespace whose pods run the tasks.
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The gateways that serve it.
+    pub gateways: Arc<Gateways>,
+    /// The tasks that ask for endpoints, wherever their pods are.
+    pub tasks: Arc<Observation>,
+    /// When Kubernetes proved itself last, and why it does not.
+    pub health: SourceHealth,
 }
 
 /// For whom it is explained.

@@ -77,6 +77,7 @@ fn task(number: u8) -> Arc<ObservedTask> {
             }),
         }],
         published: Vec::new(),
+        standing: portico_core::observe::Standing::default(),
     })
 }
 

@@ -103,6 +103,15 @@ fn examples() -> Vec<(&'static str, Vec<Refusal>)> {
                 Refusal::PortTaken { port: 9005 },
                 Refusal::PortOutsideRange { port: 8005, range },
                 Refusal::PortPending,
+                Refusal::PodGone,
+                Refusal::PodRefused {
+                    why: portico_core::pods::PodFault::HostNetwork.brief().into(),
+                },
+                Refusal::PodsUnproven,
+                Refusal::AnotherGatewaysTask {
+                    gateway: Some("outside".into()),
+                },
+                Refusal::AnotherGatewaysTask { gateway: None },
                 Refusal::OtherGateway {
                     address: "other.example.com".into(),
                 },
@@ -171,6 +180,10 @@ fn number_of_refusals(any: &Refusal) -> usize {
         | R::PortTaken { .. }
         | R::PortOutsideRange { .. }
         | R::PortPending
+        | R::PodGone
+        | R::PodRefused { .. }
+        | R::PodsUnproven
+        | R::AnotherGatewaysTask { .. }
         | R::OtherGateway { .. }
         | R::CopiedAddress { .. }
         | R::NeedsSignIn
@@ -188,7 +201,7 @@ fn number_of_refusals(any: &Refusal) -> usize {
         | R::HeadersTooLarge
         | R::Overloaded
         | R::ShuttingDown
-        | R::Internal => 46,
+        | R::Internal => 50,
     }
 }
 

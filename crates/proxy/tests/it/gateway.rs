@@ -114,6 +114,7 @@ impl Spec {
                 }),
             }],
             published: Vec::new(),
+            standing: portico_core::observe::Standing::default(),
         })
     }
 }

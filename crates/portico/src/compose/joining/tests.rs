@@ -4,7 +4,7 @@ use portico_core::{
     clock::ManualClock,
     endpoint::TaskId,
     live::live,
-    observe::{Failing, TaskStatus},
+    observe::{Failing, ObservedTask, OwningGateway, Standing, TaskStatus},
     ownership::Gateway,
     pods::Pod,
     principal::{CompanyId, UserId},
@@ -34,6 +34,7 @@ fn task(number: u8) -> Arc<ObservedTask> {
         addresses: Vec::new(),
         requests: Vec::new(),
         published: Vec::new(),
+        standing: Standing::default(),
     })
 }
 
@@ -47,6 +48,7 @@ fn pod(number: u8) -> Arc<Pod> {
         is_ready: true,
         has_host_network: false,
         requests: Vec::new(),
+        gateway: None,
         uid: format!("uid-{number}").into(),
         name: format!("pod-{number}").into(),
     })
@@ -81,7 +83,6 @@ fn joining(tasks: &[u8], pods: &[u8], gateways: Gateways) -> Joining {
         gateways: Live::fixed(gateways),
         waits_until: None,
         name: "main".into(),
-        publishes: true,
         rules: PodRules::default(),
         clock: Arc::new(ManualClock::at(at(0))),
         observation: live(Observation::default()).0,
@@ -130,20 +131,59 @@ fn half_a_view_is_none() {
     );
 }
 
+fn owning(joining: &Joining) -> Vec<OwningGateway> {
+    joining.step();
+    let observation = joining.observation.get();
+    let tasks = observation.tasks().iter();
+    tasks.map(|task| task.standing.owning_gateway.clone()).collect()
+}
+
+fn another(name: &str) -> OwningGateway {
+    OwningGateway::Another(name.into())
+}
+
 #[test]
-fn a_task_has_one_owner_among_gateways() {
+fn a_task_is_served_by_all_gateways_and_owned_by_one() {
     let ours = gateway("main", &[], at(0));
     let both = vec![ours.clone(), gateway("gpu", &["gpu"], at(0))];
+    let beside = joining(&[1], &[1], both.clone());
+    assert_eq!(seen(&beside), [id(1)]);
+    assert_eq!(owning(&beside), [another("gpu")], "the other names its queue");
+    let silent = vec![ours.clone(), gateway("gpu", &["gpu"], at(-61))];
+    assert_eq!(owning(&joining(&[1], &[1], silent)), [OwningGateway::This]);
+    let trial = Gateway {
+        publishes: false,
+        ..ours
+    };
+    let trial = joining(&[1], &[1], vec![trial, both[1].clone()]);
+    assert_eq!(owning(&trial), [OwningGateway::This], "a trial gives ports of its own");
+}
+
+#[test]
+fn a_task_names_its_gateway_by_its_property_and_its_pod_by_its_annotation() {
+    let both = vec![
+        gateway("main", &[], at(0)),
+        gateway("gpu", &["gpu"], at(0)),
+        gateway("x", &[], at(0)),
+    ];
+    let naming = |by_task: Option<&str>, by_pod: Option<&str>| {
+        let mut joining = joining(&[], &[], both.clone());
+        let mut task = ObservedTask::clone(&task(1));
+        task.standing.named_gateway = by_task.map(Arc::from);
+        let mut pod = Pod::clone(&pod(1));
+        pod.gateway = by_pod.map(Arc::from);
+        joining.tasks = Live::fixed(Observation::new(vec![Arc::new(task)]));
+        joining.pods = Live::fixed(Pods::new(vec![Arc::new(pod)], Vec::new()));
+        owning(&joining)
+    };
+    assert_eq!(naming(None, None), [another("gpu")]);
+    assert_eq!(naming(Some("main"), None), [OwningGateway::This]);
     assert_eq!(
-        seen(&joining(&[1], &[1], both.clone())),
-        [],
-        "the other names its queue"
+        naming(Some("main"), Some("x")),
+        [another("x")],
+        "a pod is not edited by colleagues"
     );
-    let silent = vec![ours, gateway("gpu", &["gpu"], at(-61))];
-    assert_eq!(seen(&joining(&[1], &[1], silent)), [id(1)]);
-    let mut trial = joining(&[1], &[1], both);
-    trial.publishes = false;
-    assert_eq!(seen(&trial), [id(1)], "a trial serves all");
+    assert_eq!(naming(Some("nobody"), None), [another("gpu")]);
 }
 
 #[test]
@@ -153,11 +193,11 @@ fn while_no_gateway_is_heard_everybody_keeps_what_it_has() {
         &[1],
         vec![gateway("main", &[], at(0)), gateway("other", &["cpu"], at(0))],
     );
-    assert_eq!(seen(&joining), [id(1)]);
+    assert_eq!(owning(&joining), [OwningGateway::This]);
     joining.gateways = Live::fixed(vec![gateway("main", &[], at(-61)), gateway("other", &["cpu"], at(-61))]);
     joining.tasks = Live::fixed(Observation::new(vec![task(1), task(2)]));
     joining.pods = Live::fixed(Pods::new(vec![pod(1), pod(2)], Vec::new()));
-    assert_eq!(seen(&joining), [id(1)]);
+    assert_eq!(owning(&joining), [OwningGateway::This, OwningGateway::Nobody]);
 }
 
 #[test]

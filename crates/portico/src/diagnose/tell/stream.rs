@@ -12,7 +12,7 @@ use portico_core::{
     streams::{Admission, StreamPolicy},
 };
 
-use super::{Findings, World, application, clearml, note, published, say, visitor};
+use super::{Findings, World, application, beside, clearml, note, published, say, visitor};
 use crate::public_ports::PortCounts;
 
 fn empty() -> Explanation {
@@ -28,6 +28,7 @@ fn empty() -> Explanation {
 pub fn tell_stream(world: &World, route: &Route, findings: &Findings) -> Explanation {
     let mut told = empty();
     clearml(&mut told, world);
+    beside::kubernetes(&mut told, world);
     let Some(routes) = world.table.task(route.key.task) else {
         told.fail("task", &Refusal::NotFound);
         return told;

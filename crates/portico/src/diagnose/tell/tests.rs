@@ -61,6 +61,7 @@ pub(super) fn task() -> ObservedTask {
         addresses: vec!["10.0.0.7".parse().expect("an address")],
         requests: vec![request(None, "10.0.0.7")],
         published: Vec::new(),
+        standing: portico_core::observe::Standing::default(),
     }
 }
 
@@ -88,6 +89,7 @@ pub(super) fn world_of(tasks: Vec<ObservedTask>, who: Who) -> World {
         open_ports: Arc::default(),
         recording: Arc::default(),
         contested: Vec::new(),
+        cluster: None,
         now: at(0),
     }
 }

@@ -1,0 +1,255 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    endpoint::{Prefix, Protocol, TaskId},
+    observe::{Ask, Observation, OwningGateway, Request, RequestOrigin, Standing, StreamClaims, TaskStatus},
+    principal::{CompanyId, UserId},
+};
+
+fn gateway(name: &str, since: i64, queues: &[&str]) -> Gateway {
+    Gateway {
+        name: name.into(),
+        url: format!("https://{name}.example").into(),
+        streams: None,
+        queues: queues.iter().map(|queue| Arc::from(*queue)).collect(),
+        publishes: true,
+        since: Timestamp::from_secs(since),
+        heard: Timestamp::from_secs(1000),
+    }
+}
+
+fn task(named: Option<&str>, queue: Option<&str>) -> ObservedTask {
+    ObservedTask {
+        id: TaskId::parse(&"a".repeat(32)).unwrap(),
+        name: "a task".into(),
+        owner: UserId::new("alice"),
+        company: CompanyId::new("c"),
+        project: None,
+        queue: queue.map(Arc::from),
+        status: TaskStatus::InProgress,
+        status_since: Timestamp::from_secs(1),
+        started: None,
+        addresses: Vec::new(),
+        requests: Vec::new(),
+        published: Vec::new(),
+        standing: Standing {
+            named_gateway: named.map(Arc::from),
+            ..Standing::default()
+        },
+    }
+}
+
+fn name(gateways: &[Gateway], named: Option<&str>, queue: Option<&str>) -> Option<String> {
+    owner(gateways, &task(named, queue), Timestamp::from_secs(1010)).map(|owner| owner.name.to_string())
+}
+
+#[test]
+fn the_older_gateway_owns_then_the_name_decides() {
+    let two = [gateway("b", 1, &[]), gateway("a", 2, &[])];
+    assert_eq!(name(&two, None, None).as_deref(), Some("b"));
+    let same_age = [gateway("b", 1, &[]), gateway("a", 1, &[])];
+    assert_eq!(name(&same_age, None, Some("q")).as_deref(), Some("a"));
+}
+
+#[test]
+fn a_filter_that_names_the_queue_comes_before_none() {
+    let two = [gateway("old", 1, &[]), gateway("gpu", 2, &["gpu"])];
+    assert_eq!(name(&two, None, Some("gpu")).as_deref(), Some("gpu"));
+    assert_eq!(name(&two, None, Some("cpu")).as_deref(), Some("old"));
+    assert_eq!(name(&two[1..], None, Some("cpu")), None, "nobody serves it");
+    assert_eq!(name(&two[1..], None, None), None, "a filter serves no unknown queue");
+}
+
+#[test]
+fn the_task_may_name_its_gateway_if_it_serves_the_task() {
+    let two = [
+        gateway("old", 1, &[]),
+        gateway("new", 2, &[]),
+        gateway("gpu", 3, &["gpu"]),
+    ];
+    assert_eq!(name(&two, Some("new"), Some("gpu")).as_deref(), Some("new"));
+    assert_eq!(name(&two, Some("gpu"), Some("cpu")).as_deref(), Some("old"));
+    assert_eq!(name(&two, Some("nobody"), None).as_deref(), Some("old"));
+}
+
+#[test]
+fn silent_gateways_and_trials_own_nothing() {
+    let mut trial = gateway("trial", 1, &[]);
+    trial.publishes = false;
+    let mut silent = gateway("silent", 2, &[]);
+    silent.heard = Timestamp::from_secs(950);
+    let young = gateway("young", 3, &[]);
+    let all = [trial, silent, young];
+    assert_eq!(name(&all, Some("trial"), None).as_deref(), Some("young"));
+    assert_eq!(name(&all[..2], None, None), None);
+}
+
+#[test]
+fn a_gateway_is_silent_after_a_minute_not_before() {
+    let one = gateway("a", 1, &[]);
+    assert!(one.is_heard(Timestamp::from_secs(1059)));
+    assert!(!one.is_heard(Timestamp::from_secs(1060)));
+}
+
+#[test]
+fn a_filter_names_a_queue_of_which_only_the_label_is_known() {
+    let two = [gateway("old", 1, &[]), gateway("gpu", 2, &["GPU queue"])];
+    let mut labelled = task(None, Some("gpu-queue"));
+    let owner_of =
+        |task: &ObservedTask| owner(&two, task, Timestamp::from_secs(1010)).map(|owner| owner.name.to_string());
+    assert_eq!(owner_of(&labelled).as_deref(), Some("old"), "a queue that is named so");
+    labelled.standing.is_queue_label = true;
+    assert_eq!(owner_of(&labelled).as_deref(), Some("gpu"));
+}
+
+#[test]
+fn a_public_address_is_a_host_and_a_port_of_the_range() {
+    let place = |address: &str| StreamPlace {
+        address: address.into(),
+        first: 30000,
+        last: 30010,
+    };
+    assert!(place("Streams.example").holds(" streams.EXAMPLE ", 30010));
+    assert!(place("10.0.0.1").holds("::ffff:10.0.0.1", 30000));
+    assert!(place("fd00::1").holds("[fd00::1]", 30000));
+    assert!(
+        !place("10.0.0.1").holds("10.0.0.1", 30011),
+        "another gateway may share the host"
+    );
+    assert!(!place("10.0.0.1").holds("streams.example", 30000));
+    assert!(!place("streams.example").holds("streams.example.evil", 30000));
+}
+
+/// A task that asks for a TCP endpoint, and what stands in it.
+fn stream(host: &str, port: u16, upstream: Option<u16>) -> ObservedTask {
+    let ask = Ask {
+        claimed: None,
+        port,
+        prefix: Prefix::Auto,
+        access: None,
+        stream: StreamClaims {
+            host: Some(host.into()),
+            port: Some(port),
+            upstream_port: upstream,
+            ..StreamClaims::default()
+        },
+    };
+    ObservedTask {
+        requests: vec![Request {
+            protocol: Protocol::Tcp,
+            name: None,
+            origin: RequestOrigin::Runtime,
+            ask: Ok(ask),
+        }],
+        ..task(None, None)
+    }
+}
+
+/// What `main` makes of a task beside these gateways.
+fn assigned(task: ObservedTask, gateways: &[Gateway]) -> ObservedTask {
+    let seen = Observation::new(vec![Arc::new(task)]);
+    let now = Timestamp::from_secs(1010);
+    let assigned = assign(&seen, gateways, "main", &Observation::default(), now);
+    let again = assign(&seen, gateways, "main", &assigned, now);
+    assert!(
+        Arc::ptr_eq(&assigned.tasks()[0], &again.tasks()[0]),
+        "what has not changed is the same value"
+    );
+    ObservedTask::clone(&assigned.tasks()[0])
+}
+
+#[test]
+fn every_task_is_seen_and_one_gateway_owns_it() {
+    let owning = |gateways: &[Gateway]| assigned(task(None, None), gateways).standing.owning_gateway;
+    let (main, other) = (gateway("main", 2, &[]), gateway("other", 1, &[]));
+    assert_eq!(owning(&[]), OwningGateway::This);
+    assert_eq!(owning(std::slice::from_ref(&main)), OwningGateway::This);
+    assert_eq!(
+        owning(&[main.clone(), other.clone()]),
+        OwningGateway::Another("other".into())
+    );
+    let mut trial = other.clone();
+    trial.publishes = false;
+    assert_eq!(owning(&[main.clone(), trial]), OwningGateway::This);
+    let mut trial = main.clone();
+    trial.publishes = false;
+    assert_eq!(
+        owning(&[trial, other.clone()]),
+        OwningGateway::This,
+        "a trial gives ports of its own"
+    );
+    let mut gpu = other;
+    gpu.queues = vec!["gpu".into()];
+    let mut cpu = main;
+    cpu.queues = vec!["cpu".into()];
+    assert_eq!(owning(&[cpu, gpu]), OwningGateway::Nobody);
+}
+
+#[test]
+fn while_nobody_is_heard_the_owner_stays() {
+    let gateways = [gateway("main", 2, &[]), gateway("other", 1, &[])];
+    let seen = Observation::new(vec![Arc::new(task(None, None))]);
+    let at =
+        |seconds, previous: &Observation| assign(&seen, &gateways, "main", previous, Timestamp::from_secs(seconds));
+    let before = at(1010, &Observation::default());
+    let after = at(2000, &before);
+    assert_eq!(
+        after.tasks()[0].standing.owning_gateway,
+        OwningGateway::Another("other".into())
+    );
+    let unknown = at(2000, &Observation::default());
+    assert_eq!(unknown.tasks()[0].standing.owning_gateway, OwningGateway::Nobody);
+}
+
+#[test]
+fn another_gateways_address_in_a_task_is_not_the_tasks_own() {
+    let mut other = gateway("other", 1, &[]);
+    other.streams = Some(StreamPlace {
+        address: "10.0.0.1".into(),
+        first: 30000,
+        last: 30010,
+    });
+    let all = [gateway("main", 2, &[]), other];
+    let claims = |task: ObservedTask| {
+        let task = assigned(task, &all);
+        let ask = task.requests[0].ask.clone().unwrap();
+        (ask.port, ask.stream.host.is_some(), ask.stream.port)
+    };
+    assert_eq!(claims(stream("10.0.0.1", 30005, Some(22))), (22, false, Some(22)));
+    assert_eq!(
+        claims(stream("10.0.0.1", 30011, Some(22))),
+        (30011, true, Some(30011)),
+        "no port of it"
+    );
+    assert_eq!(
+        claims(stream("10.0.0.1", 30005, None)),
+        (30005, true, Some(30005)),
+        "nothing tells the task's port"
+    );
+}
+
+proptest! {
+    #[test]
+    fn everybody_comes_to_the_same_owner_in_whatever_order_they_see_the_gateways(
+        facts in proptest::collection::vec((0..3_i64, 0..3_usize, any::<bool>()), 0..6),
+        rotation in 0..6_usize,
+    ) {
+        let mut gateways: Vec<Gateway> = facts
+            .iter()
+            .enumerate()
+            .map(|(at, (since, filter, publishes))| {
+                let queues: &[&str] = [&[][..], &["q"], &["other"]][*filter];
+                Gateway { publishes: *publishes, ..gateway(&format!("g{at}"), *since, queues) }
+            })
+            .collect();
+        let one = name(&gateways, Some("g1"), Some("q"));
+        if !gateways.is_empty() {
+            let by = rotation % gateways.len();
+            gateways.rotate_left(by);
+        }
+        prop_assert_eq!(one, name(&gateways, Some("g1"), Some("q")));
+    }
+}
