@@ -6,6 +6,7 @@ After a change that is meant, `PORTICO_GOLDEN=write cargo xtask e2e -- -k golden
 import base64
 import json
 import os
+import re
 import tarfile
 
 import pytest
@@ -185,6 +186,42 @@ def test_the_release_is_the_gateways_name(chart):
     rendering = chart.render(values(), release="vision-team")
     assert rendering.config()["gateway"] == {"name": "vision-team", "url": "https://gateway.example.com"}
     assert rendering.one("Lease")["metadata"]["labels"]["portico/gateway"] == "vision-team"
+
+
+# What helm takes for a release's name, as `yaml` or a Service would read it.
+ODD_RELEASES = ("1", "1e3", "true", "null", "team.a", "team-a", "x" * 53, "x" * 52 + "y")
+
+
+@pytest.fixture(scope="module")
+def odd(chart):
+    """The chart, rendered for each of these names."""
+    streams = {"routerAddress": "tcp.example.com", "portRange": {"start": 30100, "end": 30101}}
+    given = values(streamSession=streams, metrics={"serviceMonitor": {"enabled": True}}, networkPolicy={"taskPods": {"enabled": True}})
+    return {release: chart.render(given, release=release, namespace="123") for release in ODD_RELEASES}
+
+
+def test_any_name_that_helm_takes_for_a_release_or_a_namespace_can_be_installed(odd):
+    for release, rendering in odd.items():
+        assert rendering.worked, rendering.error
+        for one in rendering.objects():
+            about = one["metadata"]
+            assert re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", about["name"]), about["name"]
+            assert (about["namespace"], about["labels"]["app.kubernetes.io/instance"]) == ("123", release)
+        assert rendering.one("Service", rendering.one("Deployment")["metadata"]["name"])["spec"]["selector"] == {
+            "app.kubernetes.io/name": "portico",
+            "app.kubernetes.io/instance": release,
+        }
+        assert rendering.config()["gateway"]["name"] == release
+
+
+def test_no_two_releases_share_a_name(odd):
+    names = {rendering.one("Deployment")["metadata"]["name"] for rendering in odd.values()}
+    assert len(names) == len(ODD_RELEASES)
+
+
+@pytest.mark.parametrize("name", ["Portico", "a_b", "true", "-a", "a b"])
+def test_a_name_that_objects_cannot_have_is_refused(chart, name):
+    assert "makes" in chart.render(values(fullnameOverride=name)).error
 
 
 def test_what_the_user_writes_comes_over_what_the_chart_makes(chart):

@@ -7,6 +7,10 @@
 {{- $m = concat $m (include "portico.mistakes.url" $v | fromJsonArray) -}}
 {{- $m = concat $m (include "portico.mistakes.ports" (dict "v" $v "root" $root) | fromJsonArray) -}}
 {{- $m = concat $m (include "portico.mistakes.streams" $v | fromJsonArray) -}}
+{{- $name := include "portico.fullname" $root -}}
+{{- if or (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name)) (has $name (list "true" "false" "yes" "no" "on" "off" "null" "y" "n")) -}}
+{{- $m = append $m (printf "%s makes %q the name of all objects: use lower-case letters, digits and dashes, with a letter first" (ternary "fullnameOverride" "nameOverride" (not (empty $root.Values.fullnameOverride))) $name) -}}
+{{- end -}}
 {{- if and $v.imageCredentials.password $v.imageCredentials.registry (not $v.imageCredentials.username) (not $v.pullSecrets) -}}
 {{- $m = append $m "imageCredentials.password has no user name: set imageCredentials.username, or name a Secret in imageCredentials.existingImagePullSecrets" -}}
 {{- end -}}

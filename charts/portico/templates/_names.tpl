@@ -1,18 +1,26 @@
-{{/* The name of all objects: short enough for the endings that some get. */}}
+{{/*
+The name of all objects: short enough for the endings that some get, and a name that Services may have. What has to be changed for that
+ends with a digest, so that no two releases share a name.
+*/}}
 {{- define "portico.fullname" -}}
 {{- $part := .Values.nameOverride | default .Chart.Name -}}
+{{- $whole := printf "%s-%s" .Release.Name $part -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- $whole = .Values.fullnameOverride -}}
 {{- else if contains $part .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name $part | trunc 40 | trimSuffix "-" -}}
+{{- $whole = .Release.Name -}}
 {{- end -}}
+{{- $name := $whole | replace "." "-" -}}
+{{- if regexMatch "^[0-9]" $name -}}{{- $name = print "gateway-" $name -}}{{- end -}}
+{{- if or (ne $name $whole) (gt (len $name) 40) -}}
+{{- $name = printf "%s-%s" ($name | trunc 33 | trimSuffix "-") (sha256sum $whole | trunc 6) -}}
+{{- end -}}
+{{- $name -}}
 {{- end -}}
 
 {{- define "portico.selector" -}}
-app.kubernetes.io/name: {{ .Values.nameOverride | default .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ .Values.nameOverride | default .Chart.Name | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "portico.labels" -}}
