@@ -6,7 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from kubernetes_world import CLEARML, NODE, until
+from kubernetes_world import CLEARML, until
 from world.agent import configuration_of
 from world.emulator import Emulator
 from world.process import Process, clean_env
@@ -126,8 +126,3 @@ class Agent:
     def stop(self):
         """Ends the agent. Its pods stay."""
         self.process.kill()
-
-
-def node_port(port, **more):
-    """The guide's values for a node port and plain HTTP."""
-    return {"service": {"type": "NodePort"}, "externalURL": f"http://{NODE}:{port}"} | more

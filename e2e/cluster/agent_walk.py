@@ -2,17 +2,19 @@
 
 import contextlib
 import functools
-import json
+import os
 from pathlib import Path
 
-from agent import IMAGE, Agent, Clearml, node_port
-from kubernetes_world import CLEARML, NODE, ROOT, until
+from agent import IMAGE, Agent, Clearml
+from kubernetes_world import CLEARML, NODE, until
 from world.jupyter import Notebook
 from world.laptop import Laptop
 from world.session import Session
 
 NAMESPACE = "walk"
 PORT = 30120
+# Browsers are told that names like this are the node's.
+HOST = "lab.walk.test"
 STREAMS = (30200, 30209)
 PROGRAMS = Path(__file__).parent
 # As in the how-to page, with the image that the pod is made of.
@@ -38,19 +40,19 @@ class Walk:
         self._running.callback(thing.stop)
         return thing
 
-    def install(self, **more):
-        """Installs the release, or changes it; `more` comes over the values for a node port."""
-        access, secret = self.cluster.key("admin")
-        values = {
-            "image": {"registry": "portico.local", "repository": "portico", "tag": "dev", "pullPolicy": "Never"},
-            "clearml": {"apiKey": access, "apiSecret": secret, "apiServerUrlReference": CLEARML},
-            **node_port(PORT),
-            "tcpSession": {"routerAddress": NODE, "portRange": {"start": STREAMS[0], "end": STREAMS[1]}},
-            **more,
-        }
-        self.url = values["externalURL"]
-        arguments = ("upgrade", "-i", "walk", "-n", NAMESPACE, str(ROOT / "charts/portico"), "-f", "-", "--wait", "--timeout", "120s")
-        self.cluster.helm(*arguments, given=json.dumps(values))
+    def install(self, url=None, **more):
+        """Installs the release, or changes it; `more` comes over the values for a node port, and `url` is where it is then."""
+        streams = {"routerAddress": NODE, "portRange": {"start": STREAMS[0], "end": STREAMS[1]}}
+        installed = self.cluster.install("walk", NAMESPACE, PORT, tcpSession=streams, **more)
+        self.url = url or installed.url
+
+    def certificate(self):
+        """The name of a Secret with the certificate for `HOST`, from the cluster's own authority."""
+        home = Path(os.environ["PORTICO_CLUSTER_ROOT"]) / "trust"
+        pair = {f"tls.{kind}": (home / f"gateway.{kind}").read_text() for kind in ("crt", "key")}
+        about = {"name": "walk-tls", "namespace": NAMESPACE}
+        self.cluster.apply({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": about, "stringData": pair})
+        return about["name"]
 
     @functools.cached_property
     def laptop(self):
@@ -88,6 +90,8 @@ class Walk:
         link = self.published_below(self.url, self.notebook)
         alice = browser.visitor()
         alice.enter(link + Notebook.path(), "alice")
+        # Until JupyterLab listens, a page says that it starts, and tries again.
+        alice.page.locator(".jp-Notebook").wait_for(timeout=120_000)
         notebook = Notebook(alice)
         pod = f"clearml-id-{self.notebook}"
         notebook.run("import socket; print('in ' + socket.gethostname())", prints=f"in {pod}", within=60)

@@ -18,6 +18,7 @@ def test_the_stock_client_reaches_its_pod_through_the_stream_service(walk):
 
 def test_open_ssh_and_an_open_kernel_survive_an_upgrade(walk, browser):
     """The old gateway holds what is open until it is closed; everything new comes to the new one."""
+    walk.install()
     walk.session.is_up(within=180)
     dials = walk.session.dials()
     port = walk.public_port(walk.session.task)
