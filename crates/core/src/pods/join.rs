@@ -49,6 +49,18 @@ pub fn join(observation: &Observation, pods: &Pods, rules: PodRules, previous: &
     Observation::new(joined.collect())
 }
 
+/// The same tasks, when the pods were seen last too long ago: their addresses may be other pods' by now.
+pub fn unproven(observation: &Observation) -> Observation {
+    let unproven = observation.tasks().iter().map(|task| {
+        let mut unproven = ObservedTask::clone(task);
+        if unproven.standing.workload == Workload::Known {
+            unproven.standing.workload = Workload::Unproven;
+        }
+        Arc::new(unproven)
+    });
+    Observation::new(unproven.collect())
+}
+
 fn see(task: &ObservedTask, own: &[Arc<Pod>], dialed: &[&Pod]) -> ObservedTask {
     let addresses: Vec<IpAddr> = dialed.iter().flat_map(|pod| &pod.addresses).copied().collect();
     let mut seen = task.clone();

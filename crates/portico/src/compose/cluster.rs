@@ -140,6 +140,8 @@ impl Cluster {
             waits_until: discovery.lease.as_ref().map(|_| clock.now().plus(GATEWAYS)),
             name: config.site.name.as_str().into(),
             rules,
+            stale: discovery.stale,
+            was_stale: false.into(),
             clock: clock.clone(),
             observation,
             health,

@@ -1,13 +1,19 @@
 //! From tasks, pods and gateways to the one observation that routes are made of.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use portico_core::{
     clock::{Clock, Timestamp},
     live::{Live, Publish},
     observe::{Observation, SourceHealth},
     ownership::assign,
-    pods::{PodRules, Pods, join},
+    pods::{PodRules, Pods, join, unproven},
 };
 use portico_kubernetes::Gateways;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +33,9 @@ pub(super) struct Joining {
     /// This gateway's name among them.
     pub(super) name: Arc<str>,
     pub(super) rules: PodRules,
+    /// How long the pods that were seen last are dialed without a new proof.
+    pub(super) stale: Duration,
+    pub(super) was_stale: AtomicBool,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observation: Publish<Observation>,
     pub(super) health: Publish<SourceHealth>,
@@ -59,6 +68,11 @@ impl Joining {
         if observed.is_some() {
             let before = self.observation.get();
             let joined = join(&self.tasks.get(), &self.pods.get(), self.rules, &before);
+            let joined = if self.is_stale(&pods) {
+                unproven(&joined)
+            } else {
+                joined
+            };
             let now = assign(&joined, &self.gateways.get(), &self.name, &before, self.clock.now());
             if now != *before {
                 self.observation.publish(now);
@@ -75,6 +89,20 @@ impl Joining {
 }
 
 impl Joining {
+    /// True if the pods were proven last so long ago that an address may be another pod's by now.
+    fn is_stale(&self, pods: &SourceHealth) -> bool {
+        let stale = pods.observed.is_some_and(|at| self.clock.now().since(at) >= self.stale);
+        if stale && !self.was_stale.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                "kubernetes has not been heard of for too long: what is open goes on, nothing new is dialed"
+            );
+        }
+        if !stale && self.was_stale.swap(false, Ordering::Relaxed) {
+            tracing::info!("kubernetes is heard of again: everything is dialed as before");
+        }
+        stale
+    }
+
     /// Whoever believed to be alone for a moment would write over what another gateway has written.
     fn knows_gateways(&self) -> bool {
         let is_late = self.waits_until.is_none_or(|until| self.clock.now() >= until);

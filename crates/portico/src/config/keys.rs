@@ -123,6 +123,7 @@ pub const KEYS: &[Key] = &[
     key("discovery.kubernetes.namespace", "text", Words("the gateway's own"), "The namespace whose pods run the tasks."),
     key("discovery.kubernetes.lease", "text", Words("none"), "The Lease in that namespace by which the gateways of a namespace agree whose a task is. It must exist; the chart makes it. Without it this gateway believes to be alone."),
     key("discovery.kubernetes.allow_host_network", "yes or no", Value("false"), "Whether pods that share their node's network are dialed, too."),
+    key("discovery.kubernetes.stale", "duration", Value("10m"), "After so long without a sign of life from Kubernetes nothing new is dialed: addresses of pods are used again. What is open goes on."),
     key("discovery.queues", "list of texts", Words("all"), "Only tasks that came from these queues are served.")
         .or(&["LISTEN_QUEUE_NAME"]),
     key("discovery.networks", "list of networks", Words("none"), "A task's own word about its address is believed inside of these networks (not with `kubernetes`). Elsewhere it must be its worker's address. Loopback, link-local and metadata addresses are never dialed."),

@@ -1,5 +1,7 @@
 //! What is said of Kubernetes: where pods are, where state is kept, and where this process is itself.
 
+use std::time::Duration;
+
 use super::{
     Config,
     forms::{DiscoveryKind, StateKind},
@@ -26,6 +28,7 @@ pub struct PodDiscovery {
     pub namespace: Option<String>,
     pub lease: Option<String>,
     pub allow_host_network: bool,
+    pub stale: Duration,
 }
 
 /// `state.kubernetes`.
@@ -42,6 +45,7 @@ pub(super) fn discovery(read: &mut Reader, kind: DiscoveryKind) -> Option<PodDis
         namespace: read.optional("discovery.kubernetes.namespace"),
         lease: read.optional("discovery.kubernetes.lease"),
         allow_host_network: read.value("discovery.kubernetes.allow_host_network"),
+        stale: read.positive("discovery.kubernetes.stale"),
     };
     (kind == DiscoveryKind::Kubernetes).then_some(pods)
 }
@@ -82,6 +86,7 @@ pub(super) fn judge(config: &Config, read: &mut Reader) {
         ("discovery.kubernetes.namespace", has_pods),
         ("discovery.kubernetes.lease", has_pods),
         ("discovery.kubernetes.allow_host_network", has_pods),
+        ("discovery.kubernetes.stale", has_pods),
         ("state.kubernetes.namespace", has_secrets),
         ("state.kubernetes.secret", has_secrets),
     ] {
@@ -114,6 +119,8 @@ fn is_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::config::{
         DiscoveryKind,
         tests::{good, notices, only_mistake},
@@ -138,9 +145,10 @@ mod tests {
             (
                 pods.namespace.as_deref(),
                 pods.lease.as_deref(),
-                pods.allow_host_network
+                pods.allow_host_network,
+                pods.stale,
             ),
-            (Some("workloads"), Some("main-portico"), false)
+            (Some("workloads"), Some("main-portico"), false, Duration::from_mins(10))
         );
         let secrets = config.state.kubernetes.as_ref().expect("secrets");
         assert_eq!((&*secrets.secret, secrets.namespace.as_deref()), ("main-portico", None));

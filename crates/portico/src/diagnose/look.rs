@@ -156,7 +156,9 @@ async fn stream(
     let mut address = None;
     if let Ok(endpoint) = &route.outcome {
         findings.sight = sight(inside, visitor, &Resolved::Endpoint(endpoint), route.key.task).await;
-        findings.port = Some(port(inside, endpoint).await);
+        if !endpoint.is_unproven {
+            findings.port = Some(port(inside, endpoint).await);
+        }
         findings.traffic = Some(connections.traffic(endpoint.id, &inside.upstreams));
         let streams = world.table.policy().streams.as_ref();
         address = streams.zip(endpoint.port).map(|(streams, port)| streams.address(port));
@@ -174,7 +176,7 @@ async fn endpoint(
     let resolved = world.table.at(task, slug);
     let sight = sight(inside, visitor, &resolved, task).await;
     let port = match &resolved {
-        Resolved::Endpoint(endpoint) => Some(port(inside, endpoint).await),
+        Resolved::Endpoint(endpoint) if !endpoint.is_unproven => Some(port(inside, endpoint).await),
         _ => None,
     };
     let findings = Findings {

@@ -37,6 +37,12 @@ pub fn tell(world: &World, resolved: &Resolved<'_>, findings: &Findings) -> Expl
     }
     if let Resolved::Endpoint(endpoint) = resolved
         && told.is_passed()
+        && endpoint.is_unproven
+    {
+        told.fail("application", &Refusal::PodsUnproven);
+    }
+    if let Resolved::Endpoint(endpoint) = resolved
+        && told.is_passed()
         && let Some(port) = &findings.port
     {
         application(&mut told, endpoint, port);

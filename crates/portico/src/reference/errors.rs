@@ -234,6 +234,7 @@ fn of_stream(refusal: StreamRefusal) -> &'static str {
         R::NoEndpoint => "The endpoint is gone, or has another port now.",
         R::NotListening => "The application's port is closed.",
         R::Unreachable => "The application's machine cannot be reached.",
+        R::Unproven => "Kubernetes has not confirmed the application's address for `discovery.kubernetes.stale`.",
         R::Internal => "The gateway has no socket left. Administrators: raise the limit of open files.",
     }
 }

@@ -92,7 +92,7 @@ impl Turn {
         let answered = match switching {
             Some(switching) if is_websocket && hop.is_upgrade => {
                 upgrade::ask(&mut parts.headers);
-                let taken = self.connect(&lane).await.map_err(refuse)?;
+                let taken = self.connect(&lane, endpoint).await.map_err(refuse)?;
                 let answered = send(taken, Request::from_parts(parts, Upload::Empty)).await;
                 let (mut response, taken) = answered.map_err(|_| Refusal::UpstreamBroken)?;
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -105,10 +105,12 @@ impl Turn {
             }
             _ => {
                 let request = Request::from_parts(parts, self.upload(exchange));
-                self.exchange(&lane, request).await.map_err(|error| match error {
-                    Failed::Undialed(why) => refuse(why),
-                    Failed::Broken => Refusal::UpstreamBroken,
-                })?
+                self.exchange(&lane, endpoint, request)
+                    .await
+                    .map_err(|error| match error {
+                        Failed::Undialed(why) => refuse(why),
+                        Failed::Broken => Refusal::UpstreamBroken,
+                    })?
             }
         };
         let (mut response, taken) = answered;
@@ -141,6 +143,7 @@ impl Turn {
         if known != Prefix::Auto {
             return Ok(known);
         }
+        is_proven(endpoint)?;
         let settings = &self.thread.shared.settings;
         let question = Question {
             prefix: &endpoint.prefix,
@@ -155,6 +158,7 @@ impl Turn {
     async fn exchange(
         &mut self,
         lane: &Rc<Lane>,
+        endpoint: &Endpoint,
         request: Request<Upload>,
     ) -> Result<(Response<Incoming>, Taken), Failed> {
         let is_repeatable = request.method().is_idempotent() && matches!(request.body(), Upload::Empty);
@@ -188,11 +192,12 @@ impl Turn {
                 .retried
                 .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
-        let taken = self.connect(lane).await.map_err(Failed::Undialed)?;
+        let taken = self.connect(lane, endpoint).await.map_err(Failed::Undialed)?;
         send(taken, request).await.map_err(|error| broken(error.error()))
     }
 
-    async fn connect(&mut self, lane: &Rc<Lane>) -> Result<Taken, Undialed> {
+    async fn connect(&mut self, lane: &Rc<Lane>, endpoint: &Endpoint) -> Result<Taken, Undialed> {
+        is_proven(endpoint)?;
         let began = std::time::Instant::now();
         self.thread
             .counts()
@@ -220,6 +225,15 @@ impl Turn {
         };
         strip_set_cookie(response.headers_mut(), &shared.names);
         response::bound(response.headers_mut(), &place, endpoint.access.who == Who::Public);
+    }
+}
+
+/// A connection at hand leads where it led; a new one might lead to another pod that has the address by now.
+fn is_proven(endpoint: &Endpoint) -> Result<(), Undialed> {
+    if endpoint.is_unproven {
+        Err(Undialed::Unproven)
+    } else {
+        Ok(())
     }
 }
 

@@ -25,13 +25,15 @@ pub enum StreamRefusal {
     NotListening,
     /// No route to the application, or no answer to the connection attempt.
     Unreachable,
+    /// Kubernetes has not confirmed the application's address for too long.
+    Unproven,
     /// The system gave no socket.
     Internal,
 }
 
 impl StreamRefusal {
     /// All of them, in the order in which they are counted.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Limit,
         Self::AddressLimit,
         Self::Busy,
@@ -43,6 +45,7 @@ impl StreamRefusal {
         Self::NoEndpoint,
         Self::NotListening,
         Self::Unreachable,
+        Self::Unproven,
         Self::Internal,
     ];
 
@@ -60,6 +63,7 @@ impl StreamRefusal {
             Self::NoEndpoint => "no_endpoint",
             Self::NotListening => "not_listening",
             Self::Unreachable => "unreachable",
+            Self::Unproven => "pods_unproven",
             Self::Internal => "internal",
         }
     }

@@ -95,6 +95,9 @@ async fn enter(
     if !is_still_there(&thread.table(), &endpoint) {
         return Err(StreamRefusal::NoEndpoint);
     }
+    if is_unproven(&thread.table(), &endpoint) {
+        return Err(StreamRefusal::Unproven);
+    }
     let upstream = tokio::select! {
         biased;
         _ = exchange.cut.wait() => return Err(StreamRefusal::NoEndpoint),
@@ -134,6 +137,11 @@ fn is_still_there(table: &RouteTable, endpoint: &Endpoint) -> bool {
     }
 }
 
+/// True if nobody has confirmed for too long that the address is still the endpoint's.
+fn is_unproven(table: &RouteTable, endpoint: &Endpoint) -> bool {
+    matches!(of_key(table, &endpoint.key), portico_core::routes::Resolved::Endpoint(now) if now.is_unproven)
+}
+
 async fn connect(
     thread: &DataThread,
     settings: &StreamSettings,
@@ -159,5 +167,6 @@ async fn connect(
         }
         Err(Undialed::Refused) => Err(StreamRefusal::NotListening),
         Err(Undialed::Unreachable) => Err(StreamRefusal::Unreachable),
+        Err(Undialed::Unproven) => Err(StreamRefusal::Unproven),
     }
 }

@@ -15,6 +15,8 @@ pub(crate) enum Undialed {
     Refused,
     /// No route, or no answer.
     Unreachable,
+    /// Nobody has confirmed for too long that the address is still the endpoint's.
+    Unproven,
 }
 
 /// Connects within `limit`.
@@ -61,6 +63,6 @@ pub async fn probe(address: SocketAddr, limit: Duration) -> Probe {
     match dial(address, limit).await {
         Ok(_) => Probe::Listening,
         Err(Undialed::Refused) => Probe::Refused,
-        Err(Undialed::Unreachable) => Probe::Unreachable,
+        Err(Undialed::Unreachable | Undialed::Unproven) => Probe::Unreachable,
     }
 }

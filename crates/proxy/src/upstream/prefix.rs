@@ -128,6 +128,7 @@ async fn get(address: SocketAddr, path: &str, question: &Question<'_>) -> Result
 pub(crate) fn undialed(upstream: &Upstream, why: Undialed, is_young: bool) -> Refusal {
     match why {
         Undialed::Unreachable => Refusal::Unreachable,
+        Undialed::Unproven => Refusal::PodsUnproven,
         Undialed::Refused => {
             upstream.refuses();
             if !upstream.has_accepted() && is_young {

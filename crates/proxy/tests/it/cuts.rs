@@ -6,7 +6,12 @@ use std::{
 };
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use portico_core::{access::Who, audit::AuditKind, observe::TaskStatus, principal::UserId};
+use portico_core::{
+    access::Who,
+    audit::AuditKind,
+    observe::{TaskStatus, Workload},
+    principal::UserId,
+};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::broadcast};
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
@@ -43,6 +48,34 @@ async fn is_alive(socket: &mut WebSocketStream<TcpStream>) -> bool {
 
 fn spec(address: SocketAddr) -> Spec {
     Spec::at(address)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_open_goes_on_while_the_address_is_not_proven_and_nothing_is_dialed() {
+    let peer = behaves::chats().await;
+    let gateway = gateway(&[spec(peer.address)]).await;
+    let mut socket = as_alice(&gateway).await;
+    let mut unproven = spec(peer.address);
+    unproven.workload = Workload::Unproven;
+    gateway.publish(&[unproven.clone()]);
+    judged_again(&gateway).await;
+    let before = peer.seen.connections();
+    let reply = gateway.get(&path("/")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "pods_unproven"));
+    assert_eq!(reply.header("retry-after").as_deref(), Some("10"));
+    let bearer = ("x-gateway-authorization", format!("Bearer {}", token("alice")));
+    assert!(open(&gateway, handshake(&path("/"), &[bearer])).await.is_err());
+    unproven.prefix = portico_core::endpoint::Prefix::Auto;
+    gateway.publish(&[unproven]);
+    assert_eq!(
+        gateway.get(&path("/")).await.status,
+        503,
+        "not even to find out about the prefix"
+    );
+    assert_eq!(peer.seen.connections(), before);
+    assert!(is_alive(&mut socket).await);
+    gateway.publish(&[spec(peer.address)]);
+    as_alice(&gateway).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ use portico_core::{
     dial::DialRules,
     endpoint::{Prefix, Protocol, TaskId},
     live::{Live, Nudge, Publish, live},
-    observe::{Ask, Observation, ObservedTask, Request, RequestOrigin, StreamClaims, TaskStatus},
+    observe::{Ask, Observation, ObservedTask, Request, RequestOrigin, Standing, StreamClaims, TaskStatus, Workload},
     ports::{self, OpenPorts, PortRange},
     principal::{CompanyId, SessionId, UserId},
     routes::{Policy, RouteTable},
@@ -56,6 +56,7 @@ pub(crate) struct Spec {
     pub(crate) started: Option<Timestamp>,
     /// The public port of a TCP endpoint; `None` for an HTTP one.
     pub(crate) port: Option<u16>,
+    pub(crate) workload: Workload,
 }
 
 impl Spec {
@@ -71,6 +72,7 @@ impl Spec {
             status: TaskStatus::InProgress,
             started: None,
             port: None,
+            workload: Workload::Known,
         }
     }
 
@@ -114,7 +116,10 @@ impl Spec {
                 }),
             }],
             published: Vec::new(),
-            standing: portico_core::observe::Standing::default(),
+            standing: Standing {
+                workload: self.workload.clone(),
+                ..Standing::default()
+            },
         })
     }
 }

@@ -4,7 +4,7 @@ use portico_core::{
     clock::ManualClock,
     endpoint::TaskId,
     live::live,
-    observe::{Failing, ObservedTask, OwningGateway, Standing, TaskStatus},
+    observe::{Failing, ObservedTask, OwningGateway, Standing, TaskStatus, Workload},
     ownership::Gateway,
     pods::Pod,
     principal::{CompanyId, UserId},
@@ -84,6 +84,8 @@ fn joining(tasks: &[u8], pods: &[u8], gateways: Gateways) -> Joining {
         waits_until: None,
         name: "main".into(),
         rules: PodRules::default(),
+        stale: Duration::from_mins(10),
+        was_stale: false.into(),
         clock: Arc::new(ManualClock::at(at(0))),
         observation: live(Observation::default()).0,
         health: live(SourceHealth::default()).0,
@@ -198,6 +200,51 @@ fn while_no_gateway_is_heard_everybody_keeps_what_it_has() {
     joining.tasks = Live::fixed(Observation::new(vec![task(1), task(2)]));
     joining.pods = Live::fixed(Pods::new(vec![pod(1), pod(2)], Vec::new()));
     assert_eq!(owning(&joining), [OwningGateway::This, OwningGateway::Nobody]);
+}
+
+#[test]
+fn addresses_of_pods_are_not_believed_for_ever() {
+    let mut silent = joining(&[1, 2], &[1], Vec::new());
+    let clock = ManualClock::at(at(0));
+    silent.clock = Arc::new(clock.clone());
+    silent.pods = Live::fixed(Pods::new(vec![pod(1)], vec![id(2)]));
+    let workloads = |joining: &Joining| -> Vec<Workload> {
+        joining.step();
+        let observation = joining.observation.get();
+        let tasks = observation.tasks().iter();
+        tasks.map(|task| task.standing.workload.clone()).collect()
+    };
+    // The API server is away.
+    silent.pod_health = Live::fixed(SourceHealth {
+        observed: Some(at(0)),
+        failing: Some(Failing {
+            since: at(3),
+            reason: "unreachable",
+            detail: "no route".into(),
+        }),
+    });
+    clock.advance(Duration::from_secs(599));
+    assert_eq!(
+        workloads(&silent),
+        [Workload::Known, Workload::Gone],
+        "no route is lost by a restart"
+    );
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(workloads(&silent), [Workload::Unproven, Workload::Gone]);
+    assert_eq!(
+        silent.observation.get().tasks()[0].addresses.len(),
+        1,
+        "what is open goes on: it is where it was"
+    );
+    let seen = silent.observation.get();
+    silent.step();
+    assert!(Arc::ptr_eq(&seen.tasks()[0], &silent.observation.get().tasks()[0]));
+    // It is back.
+    silent.pod_health = Live::fixed(SourceHealth {
+        observed: Some(at(600)),
+        failing: None,
+    });
+    assert_eq!(workloads(&silent), [Workload::Known, Workload::Gone]);
 }
 
 #[test]

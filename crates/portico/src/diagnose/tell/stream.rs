@@ -93,6 +93,9 @@ fn open(told: &mut Explanation, world: &World, streams: &StreamPolicy, endpoint:
     if let Some(traffic) = findings.traffic.as_ref().filter(|_| told.is_passed()) {
         told.pass("traffic", traffic.to_string());
     }
+    if endpoint.is_unproven && told.is_passed() {
+        told.fail("application", &Refusal::PodsUnproven);
+    }
     if let Some(behind) = findings.port.as_ref().filter(|_| told.is_passed()) {
         application(told, endpoint, behind);
     }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use portico_core::{access::Who, audit::AuditKind, endpoint::EndpointId};
+use portico_core::{access::Who, audit::AuditKind, endpoint::EndpointId, observe::Workload};
 use portico_proxy::{StreamRefusal, StreamSettings, record::Kind};
 use socket2::{Domain, Socket, Type};
 use tokio::{
@@ -103,6 +103,25 @@ async fn where_nothing_listens_the_visitor_is_closed_at_once() {
             .stream_refusals()
             .contains(&(StreamRefusal::NotListening, 1))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_open_goes_on_while_the_address_is_not_proven() {
+    let peer = peers::echoes().await;
+    let (gateway, port) = stream_to(peer.address).await;
+    let mut stays = TcpStream::connect(at(port)).await.unwrap();
+    assert_eq!(echo(&mut stays, b"hello").await.unwrap(), b"hello");
+    let mut unproven = Spec::tcp(peer.address, port);
+    unproven.workload = Workload::Unproven;
+    gateway.publish(&[unproven]);
+    eventually("a refusal", || {
+        drop(std::net::TcpStream::connect(at(port)));
+        let refusals = gateway.counters.stream_refusals();
+        let mut unproven = refusals.iter().filter(|(why, _)| *why == StreamRefusal::Unproven);
+        unproven.any(|(_, count)| *count > 0).then_some(())
+    })
+    .await;
+    assert_eq!(echo(&mut stays, b"still there?").await.unwrap(), b"still there?");
 }
 
 /// An address that takes no connection and sends no word: its queue is full.

@@ -144,7 +144,18 @@ fn the_pod_is_elsewhere() {
 
 #[test]
 fn kubernetes_away() {
-    let mut world = world_of(vec![task()], Who::Visible);
+    insta::assert_snapshot!(told_away(task()));
+}
+
+#[test]
+fn kubernetes_away_for_too_long() {
+    let mut unproven = task();
+    unproven.standing.workload = Workload::Unproven;
+    insta::assert_snapshot!(told_away(unproven));
+}
+
+fn told_away(task: ObservedTask) -> String {
+    let mut world = world_of(vec![task], Who::Visible);
     world.cluster = Some(Namespace {
         name: "workloads".into(),
         gateways: Arc::default(),
@@ -158,5 +169,5 @@ fn kubernetes_away() {
             }),
         },
     });
-    insta::assert_snapshot!(told(&world, ID));
+    told(&world, ID)
 }
