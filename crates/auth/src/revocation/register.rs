@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{DOCUMENT, Revocations};
 
-/// The store is read at least this often, so that another replica's revocation counts within 5 s even if the store
-/// tells of no change.
-const PERIOD: Duration = Duration::from_secs(2);
+/// After a failure the store is read again so soon: another replica's revocation counts within 5 s.
+const AGAIN: Duration = Duration::from_secs(2);
+/// A store that works tells of changes. It is read once in this time nevertheless.
+const LOOK: Duration = Duration::from_mins(5);
 /// How often one tries again at once when another replica wrote in between.
 const ATTEMPTS: usize = 5;
 
@@ -128,11 +129,17 @@ impl Register {
                 }
             }
             let seen = synced.unwrap_or_default();
+            let look = if is_failing { AGAIN } else { LOOK };
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = self.0.nudge.nudged(), if !is_failing => {}
-                Ok(_) = self.0.store.changed(DOCUMENT, seen), if !is_failing => {}
-                () = tokio::time::sleep(PERIOD) => {}
+                changed = self.0.store.changed(DOCUMENT, seen), if !is_failing => if changed.is_err() {
+                    tokio::select! {
+                        () = tokio::time::sleep(AGAIN) => {}
+                        () = shutdown.cancelled() => return,
+                    }
+                },
+                () = tokio::time::sleep(look) => {}
             }
         }
     }
