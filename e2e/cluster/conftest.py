@@ -38,6 +38,21 @@ def gateway(cluster):
 
 
 @pytest.fixture(scope="session")
+def registry(cluster, tmp_path_factory):
+    """The registry, into which somebody has brought the image and the chart as the install page says."""
+    from engineer import Engineer
+    from world.pages import commands
+
+    login, to_charts, image, copy, package, push, *_ = commands("docs/how-to/install.md")
+    with Engineer(cluster, "guide-publish", tmp_path_factory.mktemp("publish")) as engineer:
+        engineer.type(login)
+        engineer.type(to_charts)
+        engineer.type_image(image)
+        for command in (copy, package, push):
+            engineer.type(command)
+
+
+@pytest.fixture(scope="session")
 def walk(cluster, tmp_path_factory):
     """A namespace with the real agent and a release of the chart for its tasks."""
     from agent_walk import Walk

@@ -109,6 +109,7 @@ fn start(run: &Run) -> anyhow::Result<String> {
 
 fn load(steps: &mut Steps) -> anyhow::Result<()> {
     let run = running()?;
+    workloads::install(steps)?;
     steps.run("build", &mut e2e::build())?;
     images(steps, &run)
 }
@@ -130,11 +131,12 @@ fn images(steps: &mut Steps, run: &Run) -> anyhow::Result<()> {
             let name = format!("portico.local/{name}:dev");
             let at = format!("usr/bin/{program}");
             let config = serde_json::json!({"Entrypoint": [format!("/{at}")], "User": "65532:65532"});
+            let archive = run.image(program);
             // Another run at the same time has an archive of its own.
-            let archive = run.root().join(format!("image-{}.tar", std::process::id()));
-            image::of_program(&name, &checkout::built(program)?, &at, &config, &archive)?;
+            let fresh = archive.with_file_name(format!("{program}-{}.tar", std::process::id()));
+            image::of_program(&name, &checkout::built(program)?, &at, &config, &fresh)?;
+            fs::rename(&fresh, &archive)?;
             image::load(run, &archive)?;
-            fs::remove_file(&archive)?;
             names.push(name);
         }
         Ok(names.join(", "))

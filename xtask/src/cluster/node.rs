@@ -53,6 +53,11 @@ pub(super) fn start(run: &Run, api: &Api) -> anyhow::Result<()> {
         .arg(run.key("accounts"));
     controllers.arg("--root-ca-file").arg(run.certificate("ca"));
     // How soon a new namespace has its account, and a removed one is gone, is what tests wait for.
+    controllers.args([
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
+        "--concurrent-namespace-syncs=20",
+    ]);
     begin(run, "kube-controller-manager", &mut controllers)?;
 
     let mut scheduler = network::inside(&pieces::KUBERNETES.program("kube-scheduler")?);

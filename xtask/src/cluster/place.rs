@@ -66,6 +66,11 @@ impl Run {
         self.config(&format!("{name}.kubeconfig"))
     }
 
+    /// The image of a program as it was built last, as an archive.
+    pub(crate) fn image(&self, program: &str) -> PathBuf {
+        self.0.join(format!("{program}.tar"))
+    }
+
     pub(crate) fn config(&self, name: &str) -> PathBuf {
         self.0.join("config").join(name)
     }

@@ -20,7 +20,8 @@ const USER: &str = "someone";
 pub(super) const PARTY: Party = Party {
     name: "registry",
     subject: "/CN=registry.example.com",
-    places: "DNS:registry.example.com",
+    // containerd calls it by its address.
+    places: "DNS:registry.example.com,IP:198.18.0.2",
 };
 
 /// Starts it, empty. The password of [`USER`] is in `config/registry-password`.

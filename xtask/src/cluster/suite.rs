@@ -20,6 +20,9 @@ pub(super) struct Arguments {
     /// Only the tests in the cluster, in the one that is up, which stays; `cluster load` gives it what was built since
     #[arg(long)]
     running: bool,
+    /// The released image is pushed to the registry, as without `--running`; building it takes minutes
+    #[arg(long, requires = "running")]
+    release: bool,
     /// Arguments for pytest, for example `-- -k node_port -x`
     #[arg(last = true)]
     pytest: Vec<String>,
@@ -27,7 +30,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(steps: &mut Steps, tally: &mut Tally, arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.running {
-        return in_cluster(steps, tally, &running()?, &arguments.pytest);
+        return in_cluster(steps, tally, &running()?, arguments.release, &arguments.pytest);
     }
     if arguments.only_api && !arguments.pytest.is_empty() {
         bail!("the tests of crates/kubernetes take no arguments for pytest");
@@ -37,13 +40,19 @@ pub(super) fn run(steps: &mut Steps, tally: &mut Tally, arguments: &Arguments) -
         return Ok(());
     }
     up(steps)?;
-    let outcome = in_cluster(steps, tally, &running()?, &arguments.pytest);
+    let outcome = in_cluster(steps, tally, &running()?, true, &arguments.pytest);
     // The logs of what failed go with the cluster: what the tests show of them must do.
     down(steps).and(outcome)
 }
 
-/// Runs the end-to-end tests of the cluster in its network.
-fn in_cluster(steps: &mut Steps, tally: &mut Tally, run: &Run, pytest: &[String]) -> anyhow::Result<()> {
+/// Runs the end-to-end tests of the cluster in its network. They push what is released, or what was built.
+fn in_cluster(
+    steps: &mut Steps,
+    tally: &mut Tally,
+    run: &Run,
+    is_release: bool,
+    pytest: &[String],
+) -> anyhow::Result<()> {
     debian::install(steps)?;
     let helm = crate::chart::helm::install(steps)?;
     let python = crate::python::environment(steps)?;
@@ -60,6 +69,12 @@ fn in_cluster(steps: &mut Steps, tally: &mut Tally, run: &Run, pytest: &[String]
         .env("PORTICO_CLUSTER_HELM", with(&helm))
         .env("PORTICO_CLUSTER_ROOT", run.root())
         .env("PORTICO_CLUSTER_AUDIT", run.logs().join("audit.jsonl"));
+    if is_release {
+        // Now, with its progress to be seen, and not by the test that types the command.
+        crate::image::archive(steps)?;
+    } else {
+        tests.env("PORTICO_CLUSTER_IMAGE", run.image("portico"));
+    }
     steps.tests("tests in the cluster", &mut tests, tally)
 }
 

@@ -1,0 +1,153 @@
+"""Somebody who installs Portico: a shell, a registry's password, and the rights of an administrator of one namespace."""
+
+import json
+import os
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+
+import httpx
+import yaml
+from kubernetes_world import CLEARML, ROOT, merge, until
+from world.pages import blocks
+
+RUN = Path(os.environ.get("PORTICO_CLUSTER_ROOT", "/nonexistent"))
+AUTHORITY = RUN / "trust/ca.crt"
+REGISTRY = "registry.example.com"
+# The names that the tests' /etc/hosts has, and that one certificate is for.
+HOSTS = ("gateway.example.com", "console.example.com")
+
+
+class Engineer:
+    """A user with one namespace of their own, whose shell has what the how-to pages ask for."""
+
+    def __init__(self, cluster, namespace, directory):
+        self.cluster, self.namespace, self.directory = cluster, namespace, directory
+        # Of a run before.
+        until(lambda: "Terminating" not in cluster.kubectl("get", "namespace", namespace, "--ignore-not-found"), "the namespace is free")
+        cluster.namespace(namespace)
+        self._bind()
+        self._kubeconfig()
+        (directory / "bin").mkdir()
+        for variable in ("PORTICO_CLUSTER_KUBECTL", "PORTICO_CLUSTER_HELM"):
+            program = Path(os.environ[variable].split()[0])
+            (directory / "bin" / program.name).symlink_to(program)
+        (directory / "charts").symlink_to(ROOT / "charts")
+        (directory / "token").write_text((RUN / "config/registry-password").read_text())
+
+    def _bind(self):
+        """The ready-made role `admin`, in this namespace and nowhere else."""
+        about = {"name": "engineer", "namespace": self.namespace}
+        subject = {"kind": "ServiceAccount", **about}
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"}
+        self.cluster.apply(
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": about},
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": about, "subjects": [subject], "roleRef": role},
+        )
+
+    def _kubeconfig(self):
+        config = json.loads(self.cluster.kubectl("config", "view", "--raw", "-o", "json"))
+        token = self.cluster.kubectl("-n", self.namespace, "create", "token", "engineer", "--duration=2h")
+        (name,) = (user["name"] for user in config["users"])
+        config["users"] = [{"name": name, "user": {"token": token}}]
+        (self.directory / "kubeconfig").write_text(json.dumps(config))
+
+    def type(self, command, status=0):
+        """What the shell says to a page's command, in this user's namespace in place of the page's."""
+        command = command.replace("-n workloads", f"-n {self.namespace}")
+        home = Path.home()
+        env = {
+            "PATH": f"{self.directory}/bin:{os.environ['PATH']}",
+            "HOME": str(self.directory),
+            "KUBECONFIG": str(self.directory / "kubeconfig"),
+            "REGISTRY_AUTH_FILE": str(self.directory / "registry-login.json"),
+            # Everything here is signed by the run's own authority.
+            "SSL_CERT_FILE": str(AUTHORITY),
+            "NO_PROXY": "*",
+            # The checkout is elsewhere.
+            "CARGO_ALIAS_XTASK": f"run --quiet --manifest-path {ROOT}/Cargo.toml --package xtask --",
+            "CARGO_HOME": os.environ.get("CARGO_HOME", str(home / ".cargo")),
+            "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(home / ".rustup")),
+            "PORTICO_CACHE": str(RUN.parent),
+        }
+        done = subprocess.run(command, shell=True, cwd=self.directory, env=env, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == status, f"{command}: {done.stdout}{done.stderr}\n{self.news()}"
+        return done.stdout
+
+    def news(self):
+        """What happened in the namespace, and what the gateway wrote: for a failure's report."""
+        asked = (["get", "events", "--sort-by=.lastTimestamp"], ["logs", "-l", "app.kubernetes.io/name=portico", "--tail=40"])
+        return "\n".join(self.cluster.kubectl("-n", self.namespace, *arguments) for arguments in asked)
+
+    def type_image(self, command):
+        """Types the command that makes the image, or takes the one that is ready: the real one takes minutes, and `cluster load` another."""
+        ready = os.environ.get("PORTICO_CLUSTER_IMAGE")
+        if ready:
+            shutil.copy(ready, self.directory / "portico.tar")
+        else:
+            self.type(command)
+
+    def log_in(self):
+        """Lets helm read from the registry."""
+        self.type(f"helm registry login {REGISTRY} --username someone --password-stdin < token")
+
+    def certificate(self):
+        """A certificate of the run's authority for the page's two hosts, as files `gateway.crt` and `gateway.key`."""
+        names = ",".join(f"DNS:{host}" for host in HOSTS)
+        (self.directory / "names").write_text(f"subjectAltName={names}\n")
+        new = f"openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={HOSTS[0]} -keyout gateway.key -out csr"
+        sign = f"openssl x509 -req -days 30 -in csr -extfile names -CA {AUTHORITY} -CAkey {AUTHORITY.with_suffix('.key')} -CAcreateserial"
+        subprocess.run(f"{new} && {sign} -out gateway.crt", shell=True, cwd=self.directory, check=True, capture_output=True)
+
+    def write_values(self, page, *more):
+        """The page's first values and those blocks of `more` over them, as this world needs them."""
+        texts = blocks(page, "yaml")
+        values = yaml.safe_load(texts[0])
+        for index in more:
+            merge(values, yaml.safe_load(texts[index]))
+        (self.directory / "values.yaml").write_text(json.dumps(self.here(values)))
+
+    def here(self, values):
+        """The values with this world's key, server, registry and ingress class in place of the examples'."""
+        access, secret = self.cluster.key("admin")
+        clearml = values["clearml"]
+        clearml["apiServerUrlReference"] = CLEARML
+        if "existingSecret" not in clearml:
+            clearml |= {"apiKey": access, "apiSecret": secret}
+        values["imageCredentials"] = {"registry": REGISTRY, "username": "someone", "password": (self.directory / "token").read_text()}
+        if "className" in values.get("ingress", {}):
+            values["ingress"]["className"] = "contour"
+        return values
+
+    def keep_key(self):
+        """The Secret `clearml-credentials` that some pages begin with."""
+        access, secret = self.cluster.key("admin")
+        given = f"--from-literal=apiKey={access} --from-literal=apiSecret={secret}"
+        self.type(f"kubectl -n workloads create secret generic clearml-credentials {given}")
+
+    def serves(self, url):
+        """That a task of this namespace is served at the gateway's address, published with it, and kept from strangers."""
+        task = self.cluster.asking(7000)
+        self.cluster.pod(self.namespace, task)
+        until(lambda: visit(f"{url}/service/{task}/debug.ping", self.cluster.key("alice")) == 200, "the pod's application answers")
+        assert visit(f"{url}/service/{task}/debug.ping") == 401
+        published = until(lambda: self.cluster.published(task), "the address stands in the task", within=20)
+        assert published.startswith(f"{url}/service/{task}"), published
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        """Removes what is left."""
+        self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false")
+
+
+
+def visit(url, auth=None):
+    """The status that a program gets there, which trusts the run's authority; nothing while nobody answers."""
+    try:
+        trust = ssl.create_default_context(cafile=AUTHORITY)
+        return httpx.get(url, auth=auth, verify=trust, trust_env=False, timeout=10).status_code
+    except httpx.TransportError:
+        return None
