@@ -98,13 +98,14 @@ class Release(Gateway):
 
 
 def workload(cluster, namespace, task, queue="gpu-queue", host_network=False, secret=None):
-    """The pod of a task as the agent makes it, from a queue of that name; with its owner's key in arguments and annotation, as agents do."""
+    """The pod of a task as the agent makes it, from a queue of that name; with a key of its owner where agents write it."""
     labels = {"CLEARML": "agent-2214c01d", "clearml-agent-queue": "929b", "clearml-agent-queue-name": queue}
     image = {"image": "portico.local/emulator:dev", "imagePullPolicy": "Never"}
     container = {
         **image,
         "name": "task",
-        "args": ["--listen", "0.0.0.0:7000", "--control"],
+        # The node's own ports may be taken.
+        "args": ["--listen", "0.0.0.0:0" if host_network else "0.0.0.0:7000", "--control"],
         "env": [{"name": "CLEARML_WORKER_ID", "value": f"vm:0:{task}"}],
     }
     about = {"name": f"clearml-id-{task}", "namespace": namespace, "labels": labels}
