@@ -1,6 +1,6 @@
 //! Events on pods that are not dialed, where their owner looks first.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use portico_core::{
     clock::Clock,
@@ -13,6 +13,9 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiError, Kube};
+
+/// After an event could not be written.
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// Tells the owners of pods that are not dialed why, once for each pod and reason, until `shutdown`. `gateway` is the gateway's
 /// name.
@@ -35,10 +38,9 @@ pub async fn announce(
             .collect();
         // What is over may be told again when it comes back.
         told.retain(|name| faults.iter().any(|(current, ..)| current == name));
-        for (name, pod, fault) in faults {
-            if told.contains(&name) {
-                continue;
-            }
+        let mut is_refused = false;
+        let news = faults.into_iter().filter(|(name, ..)| !told.contains(name));
+        for (name, pod, fault) in news.collect::<Vec<_>>() {
             let now = format!("{:.0}", clock.now());
             let event = json!({
                 "apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": "NotRouted",
@@ -49,10 +51,21 @@ pub async fn announce(
             });
             let path = format!("/api/v1/namespaces/{namespace}/events");
             match kube.post::<IgnoredAny>(&path, &event).await {
-                Err(error) if !is_there(&error) => tracing::warn!(pod = %pod.name, %error, "an event was not written"),
+                Err(error) if !is_there(&error) => {
+                    tracing::warn!(pod = %pod.name, %error, "an event was not written");
+                    is_refused = true;
+                    break;
+                }
                 _ => {
                     told.insert(name);
                 }
+            }
+        }
+        // Pods change all the time; who may not write events, or cannot, is not to try with each change.
+        if is_refused {
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => continue,
+                () = shutdown.cancelled() => return,
             }
         }
         tokio::select! {

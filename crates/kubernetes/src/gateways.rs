@@ -90,28 +90,29 @@ impl GatewayLease {
             path: self.path(),
             selector: "labelSelector=portico/gateway".to_owned(),
         };
-        let mut heard: BTreeMap<Arc<str>, (String, Timestamp)> = BTreeMap::new();
+        let mut heard: BTreeMap<String, (String, Timestamp)> = BTreeMap::new();
         let tell = |step: Step<'_, (Told, String)>| {
             let Step::Complete(known) = step else { return };
             let now = self.clock.now();
-            heard.retain(|name, _| known.values().any(|(told, _)| told.gateway.name == *name));
-            let mut all: Gateways = known
-                .values()
-                .map(|(told, renewed)| {
-                    let name = told.gateway.name.clone();
-                    let entry = heard
-                        .entry(name)
-                        .or_insert_with(|| (renewed.clone(), told.first_heard(now)));
-                    if entry.0 != *renewed {
-                        *entry = (renewed.clone(), now);
-                    }
+            // By the Lease: two may give themselves one name.
+            heard.retain(|lease, _| known.contains_key(lease));
+            let all = known.iter().map(|(lease, (told, renewed))| {
+                let entry = heard
+                    .entry(lease.clone())
+                    .or_insert_with(|| (renewed.clone(), told.first_heard(now)));
+                if entry.0 != *renewed {
+                    *entry = (renewed.clone(), now);
+                }
+                let heard = entry.1;
+                (
+                    lease.as_str(),
                     Gateway {
-                        heard: entry.1,
+                        heard,
                         ..told.gateway.clone()
-                    }
-                })
-                .collect();
-            all.sort_by(|one, other| one.name.cmp(&other.name));
+                    },
+                )
+            });
+            let all = one_of_each_name(all.collect(), &self.settings.lease);
             if *gateways.get() != all {
                 gateways.publish(all);
             }
@@ -124,5 +125,49 @@ impl GatewayLease {
             "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
             self.settings.namespace
         )
+    }
+}
+
+/// The gateways, sorted by name. Of two with one name the one counts that is ours; otherwise the older, so that a copy takes nothing.
+fn one_of_each_name(mut all: Vec<(&str, Gateway)>, own_lease: &str) -> Gateways {
+    all.sort_by(|(one_lease, one), (other_lease, other)| {
+        let place = |lease: &str, gateway: &Gateway| {
+            (
+                gateway.name.clone(),
+                lease != own_lease,
+                gateway.since,
+                lease.to_owned(),
+            )
+        };
+        place(one_lease, one).cmp(&place(other_lease, other))
+    });
+    all.dedup_by(|(_, later), (_, kept)| later.name == kept.name);
+    all.into_iter().map(|(_, gateway)| gateway).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_gateways_of_one_name_our_own_counts_and_then_the_older() {
+        let gateway = |name: &str, since: i64, url: &str| Gateway {
+            name: name.into(),
+            url: url.into(),
+            streams: None,
+            queues: Vec::new(),
+            publishes: true,
+            since: Timestamp::from_secs(since),
+            heard: Timestamp::from_secs(100),
+        };
+        let all = vec![
+            ("copy", gateway("main", 1, "theirs")),
+            ("lease-of-main", gateway("main", 5, "ours")),
+            ("x", gateway("other", 9, "young")),
+            ("y", gateway("other", 2, "old")),
+        ];
+        let seen = one_of_each_name(all, "lease-of-main");
+        let urls: Vec<&str> = seen.iter().map(|gateway| &*gateway.url).collect();
+        assert_eq!(urls, ["ours", "old"]);
     }
 }

@@ -128,9 +128,12 @@ impl Seen {
         self.gone.extend(self.live.difference(&live).map(|task| (*task, now)));
         self.gone
             .retain(|task, since| !live.contains(task) && now.since(*since) < KEEPS_GONE);
-        while self.gone.len() > MOST_GONE {
-            let oldest = self.gone.iter().min_by_key(|(_, since)| **since).map(|(task, _)| *task);
-            oldest.map(|task| self.gone.remove(&task));
+        if self.gone.len() > MOST_GONE {
+            let mut oldest: Vec<(Timestamp, TaskId)> = self.gone.iter().map(|(task, since)| (*since, *task)).collect();
+            oldest.sort_unstable();
+            for (_, task) in oldest.iter().take(self.gone.len() - MOST_GONE) {
+                self.gone.remove(task);
+            }
         }
         self.live = live;
         Pods::new(known.values().cloned().collect(), self.gone.keys().copied().collect())

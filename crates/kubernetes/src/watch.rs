@@ -20,6 +20,11 @@ const WINDOW: Duration = Duration::from_secs(10);
 const OVERDUE: Duration = Duration::from_secs(5);
 /// Objects on one page of a list: a page is held in memory as a whole.
 const PAGE: usize = 100;
+/// Pages of one list at most, and objects: a server that goes on for ever must not fill the memory.
+const PAGES: usize = 1000;
+const OBJECTS: usize = 100_000;
+/// A watch that ends sooner than it should is not begun again before this time is over.
+const SHORTEST: Duration = Duration::from_secs(1);
 /// Pauses after failures: doubled each time, up to the last.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(10)];
 
@@ -64,29 +69,46 @@ pub(crate) async fn follow<M: Object, T: PartialEq>(
         version: None,
     };
     let mut pause = PAUSES[0];
+    let mut was_expired = false;
     loop {
+        let (begun, is_watch) = (tokio::time::Instant::now(), follower.version.is_some());
         let outcome = tokio::select! {
             outcome = follower.step(&mut tell) => outcome,
             () = shutdown.cancelled() => return,
         };
-        match outcome {
-            Ok(()) => pause = PAUSES[0],
-            // Too old a version: the next step lists anew.
-            Err(error) if error.code() == Some(410) => follower.version = None,
+        let wait = match outcome {
+            Ok(()) if is_watch => {
+                (pause, was_expired) = (PAUSES[0], false);
+                SHORTEST.saturating_sub(begun.elapsed())
+            }
+            Ok(()) => continue,
+            // Too old a version: the next step lists anew. Once at once; a server that has no version to go on with is left in peace.
+            Err(error) if error.code() == Some(410) => {
+                follower.version = None;
+                if !std::mem::replace(&mut was_expired, true) {
+                    continue;
+                }
+                longer(&mut pause)
+            }
             Err(error) => {
                 if matches!(error, ApiError::BadAnswer(_)) {
                     // A change may have been lost with what could not be read.
                     follower.version = None;
                 }
                 tell(Step::Failed(&error));
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = shutdown.cancelled() => return,
-                }
-                pause = (pause * 2).min(PAUSES[1]);
+                longer(&mut pause)
             }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = shutdown.cancelled() => return,
         }
     }
+}
+
+/// This pause, and a longer one the next time.
+fn longer(pause: &mut Duration) -> Duration {
+    std::mem::replace(pause, (*pause * 2).min(PAUSES[1]))
 }
 
 struct Follower<'f, C, T> {
@@ -118,7 +140,7 @@ impl<C, T: PartialEq> Follower<'_, C, T> {
     {
         let mut known = BTreeMap::new();
         let mut after = String::new();
-        loop {
+        for _ in 0..PAGES {
             let Place { path, selector } = self.place;
             let page: Page<M> = self.kube.get(&format!("{path}?{selector}&limit={PAGE}{after}")).await?;
             for object in page.items {
@@ -130,7 +152,9 @@ impl<C, T: PartialEq> Follower<'_, C, T> {
                 return Ok(());
             }
             after = format!("&continue={}", page.metadata.continues);
+            bounded(&known)?;
         }
+        Err(ApiError::BadAnswer("a list without an end".to_owned()))
     }
 
     async fn watch<M: Object>(&mut self, version: String, tell: &mut impl FnMut(Step<'_, T>)) -> Result<(), ApiError>
@@ -169,6 +193,7 @@ impl<C, T: PartialEq> Follower<'_, C, T> {
                     Told::Other => {}
                 }
             }
+            bounded(&self.known)?;
             if has_changed {
                 tell(Step::Complete(&self.known));
             }
@@ -192,6 +217,13 @@ impl<C, T: PartialEq> Follower<'_, C, T> {
             }
         }
     }
+}
+
+fn bounded<T>(known: &BTreeMap<String, T>) -> Result<(), ApiError> {
+    if known.len() > OBJECTS {
+        return Err(ApiError::BadAnswer(format!("more than {OBJECTS} objects")));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -83,15 +83,28 @@ impl Told {
     }
 }
 
+/// The longest name, URL or host, and the most queues, that a gateway may have.
+const TEXT: usize = 2048;
+const QUEUES: usize = 1000;
+
 /// The gateway of a Lease that was ever held, and a text that changes with each renewal.
 pub(super) fn read(lease: Lease) -> Option<(Told, String)> {
     let Lease { metadata, spec } = lease;
-    let renewal = spec.renew_time?;
+    let renewal = spec.renew_time.filter(|text| text.len() <= TEXT)?;
+    let Annotations { url, streams, .. } = &metadata.annotations;
+    // What is absurd says nothing: a filter that cannot be read would be no filter.
+    if [&metadata.labels.gateway, url, streams]
+        .iter()
+        .any(|text| text.len() > TEXT)
+    {
+        return None;
+    }
+    let queues = queues(&metadata.annotations.queues)?;
     let gateway = Gateway {
         name: Some(metadata.labels.gateway).filter(|name| !name.is_empty())?.into(),
         url: metadata.annotations.url.into(),
         streams: stream_place(&metadata.annotations.streams),
-        queues: serde_json::from_str::<Vec<Arc<str>>>(&metadata.annotations.queues).unwrap_or_default(),
+        queues,
         publishes: metadata.annotations.publish != "never",
         since: timestamp(&spec.acquire_time?)?,
         heard: Timestamp::default(),
@@ -130,6 +143,14 @@ fn merge(into: &mut Value, fields: Value) {
         (Value::Object(known), Value::Object(fields)) => known.extend(fields),
         (into, fields) => *into = fields,
     }
+}
+
+fn queues(text: &str) -> Option<Vec<Arc<str>>> {
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    let queues: Vec<Arc<str>> = serde_json::from_str(text).ok()?;
+    (queues.len() <= QUEUES).then_some(queues)
 }
 
 fn stream_place(text: &str) -> Option<StreamPlace> {
@@ -189,6 +210,44 @@ mod tests {
         };
         assert_eq!(told.gateway, expected);
         assert_eq!(lease["metadata"]["labels"]["app"], "x", "others' labels stay");
+    }
+
+    #[test]
+    fn a_lease_with_absurd_values_is_no_gateways() {
+        let mut lease = json!({"metadata": {"name": "portico-a"}});
+        write(&mut lease, &settings(), Timestamp::from_secs(100));
+        let long = "x".repeat(200_000);
+        for (path, value) in [
+            ("/metadata/annotations/portico~1url", json!(long)),
+            ("/metadata/annotations/portico~1streams", json!(long)),
+            ("/metadata/annotations/portico~1queues", json!("[")),
+            (
+                "/metadata/annotations/portico~1queues",
+                json!(json!(vec!["q"; 1001]).to_string()),
+            ),
+            ("/metadata/labels/portico~1gateway", json!("")),
+            ("/spec/renewTime", json!("yesterday")),
+            ("/spec/acquireTime", json!("-9999999-01-01T00:00:00Z")),
+        ] {
+            let mut absurd = lease.clone();
+            *absurd.pointer_mut(path).expect("a field") = value;
+            assert_eq!(told(&absurd), None, "{path}");
+        }
+        // Who holds it is nobody's business.
+        lease["spec"]["holderIdentity"] = json!("pod\n\"}<script>\u{202e}");
+        assert!(told(&lease).is_some());
+    }
+
+    #[test]
+    fn a_gateway_whose_clock_is_wrong_is_heard_by_ours() {
+        let mut lease = json!({"metadata": {"name": "portico-a"}});
+        let now = Timestamp::from_secs(1_000_000);
+        write(&mut lease, &settings(), Timestamp::from_secs(2_000_000));
+        let (ahead, _) = told(&lease).expect("a gateway");
+        assert_eq!(ahead.first_heard(now), now);
+        write(&mut lease, &settings(), Timestamp::from_secs(500_000));
+        let (behind, _) = told(&lease).expect("a gateway");
+        assert!(now.since(behind.first_heard(now)) >= SILENCE, "until it renews");
     }
 
     #[test]

@@ -20,6 +20,12 @@ use crate::watch::{Metadata, Object};
 /// The longest annotation that is read, in bytes.
 const LONGEST: usize = 4096;
 
+/// The longest value of a label, and the longest name of an object.
+const LABEL: usize = 63;
+const NAME: usize = 253;
+/// The most addresses of a pod; Kubernetes gives two.
+const ADDRESSES: usize = 4;
+
 /// A pod, as far as it is of interest.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -77,15 +83,16 @@ struct Container {
 struct Status {
     phase: String,
     #[serde(rename = "podIP")]
-    address: Option<IpAddr>,
+    address: String,
     #[serde(rename = "podIPs")]
     addresses: Vec<Address>,
     conditions: Vec<Condition>,
 }
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
 struct Address {
-    ip: IpAddr,
+    ip: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -112,13 +119,15 @@ impl Manifest {
         if status.phase != "Running" || metadata.deletion_timestamp.is_some() {
             return None;
         }
-        let mut addresses: Vec<IpAddr> = status.address.into_iter().map(|ip| ip.to_canonical()).collect();
-        for address in status.addresses.iter().map(|address| address.ip.to_canonical()) {
-            if !addresses.contains(&address) {
-                addresses.push(address);
+        // One that is none is no reason to see no pod at all.
+        let told = std::iter::once(&status.address).chain(status.addresses.iter().map(|address| &address.ip));
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for address in told.filter_map(|text| text.parse::<IpAddr>().ok()) {
+            if !addresses.contains(&address.to_canonical()) && addresses.len() < ADDRESSES {
+                addresses.push(address.to_canonical());
             }
         }
-        if addresses.is_empty() {
+        if addresses.is_empty() || metadata.name.len() > NAME || metadata.uid.len() > NAME {
             return None;
         }
         let marks = Marks {
@@ -131,9 +140,9 @@ impl Manifest {
         Some(Pod {
             task,
             rank,
-            queue: metadata.labels.queue.map(Arc::from),
+            queue: label(metadata.labels.queue),
             // The agent's word for a queue whose name it could not read.
-            queue_label: metadata.labels.queue_name.filter(|name| name != "k8s").map(Arc::from),
+            queue_label: label(metadata.labels.queue_name).filter(|name| **name != *"k8s"),
             addresses,
             is_ready: status
                 .conditions
@@ -146,6 +155,13 @@ impl Manifest {
             name: metadata.name.into(),
         })
     }
+}
+
+/// A label's value; Kubernetes takes no longer one.
+fn label(value: Option<String>) -> Option<Arc<str>> {
+    value
+        .filter(|value| !value.is_empty() && value.len() <= LABEL)
+        .map(Arc::from)
 }
 
 /// What the annotation asks for. One that is too long asks for nothing: an end that was cut off may be the access rule.
@@ -317,6 +333,47 @@ mod tests {
             };
             assert_eq!(told, "the annotation portico/endpoints is longer than 4096 bytes");
         }
+    }
+
+    #[test]
+    fn absurd_values_harm_nobody_else() {
+        let long = "x".repeat(1 << 20);
+        for (path, value) in [
+            ("/metadata/labels/clearml-agent-queue-name", json!(long)),
+            ("/metadata/labels/clearml-agent-queue", json!(long)),
+            ("/metadata/labels/x", json!(long)),
+            ("/metadata/annotations/portico~1endpoints", json!(long)),
+            (
+                "/metadata/annotations/portico~1endpoints",
+                json!("gateway=".to_owned() + &long),
+            ),
+            (
+                "/metadata/annotations/portico~1endpoints",
+                json!("ui=http:-1;=;;=tcp:99999999999999999999;\u{0}\u{202e}"),
+            ),
+            ("/status/podIP", json!("")),
+            ("/status/podIP", json!("none")),
+            ("/status/podIPs", json!([{}, {"ip": "::1%eth0"}, {"ip": "10.0.0.9"}])),
+            (
+                "/status/podIPs",
+                json!(
+                    (0..1000)
+                        .map(|at| json!({"ip": format!("10.0.{}.{}", at / 250, at % 250)}))
+                        .collect::<Vec<_>>()
+                ),
+            ),
+            ("/status/phase", json!("Running")),
+        ] {
+            let mut pod = pod();
+            *pod.pointer_mut(path).expect("a field") = value;
+            let seen = living(&pod).expect("it lives");
+            assert!((1..=ADDRESSES).contains(&seen.addresses.len()), "{path}");
+            let kept = format!("{seen:?}").len();
+            assert!(kept < 4096, "{path}: {kept} bytes are kept");
+        }
+        let mut nameless = pod();
+        nameless["metadata"]["uid"] = long.into();
+        assert_eq!(living(&nameless), None);
     }
 
     #[test]

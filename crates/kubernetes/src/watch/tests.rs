@@ -259,3 +259,35 @@ async fn a_connection_that_says_nothing_is_found_dead() {
         assert_eq!(bench.told.next().await, expected);
     }
 }
+
+#[tokio::test]
+async fn a_server_that_always_says_too_old_is_left_in_peace() {
+    let gone = || Answer::Whole(410, r#"{"kind":"Status","code":410}"#.to_owned());
+    let answers = (0..20).flat_map(|_| [list(5, &[("a", 3)]), gone()]).collect();
+    let bench = Bench::new(answers).await;
+    let begun = tokio::time::Instant::now();
+    while bench.asked().await.len() < 10 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Three pauses at least: 0.25, 0.5 and 1 s.
+    assert!(begun.elapsed() >= Duration::from_millis(1700), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn watches_that_end_at_once_are_begun_once_a_second() {
+    let answers = std::iter::once(list(5, &[("a", 3)]));
+    let answers = answers.chain((0..20).map(|_| Answer::Whole(200, String::new())));
+    let bench = Bench::new(answers.collect()).await;
+    let begun = tokio::time::Instant::now();
+    while bench.asked().await.len() < 4 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(1900), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_list_without_an_end_is_given_up() {
+    let mut bench = Bench::new((0..1200).map(|_| page(5, &[("a", 3)], "more")).collect()).await;
+    assert_eq!(bench.told.next().await, "bad_answer");
+    assert_eq!(bench.asked().await.len(), PAGES);
+}
