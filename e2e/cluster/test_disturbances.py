@@ -5,7 +5,7 @@ import time
 import pytest
 from kubernetes_world import until
 from releases import Release, clearml, workload
-from weather import ApiServer, Visits, address, calls, gives_next, is_free, tell_neighbors, writes
+from weather import ApiServer, Visits, address, calls, far_address, gives_next, is_free, tell_neighbors, writes
 
 NAMESPACE = "disturbances"
 
@@ -50,6 +50,15 @@ def serves(gateway, task):
         raise AssertionError(f"{late}: {seen[-1].text}") from late
 
 
+def asking_at(cluster, asking, given):
+    """A task that asks, whose pod has that address."""
+    with gives_next(given):
+        task, pod = asking()
+        until(lambda: address(cluster, NAMESPACE, pod), "the pod has an address")
+    assert address(cluster, NAMESPACE, pod) == given
+    return task, pod
+
+
 def refusal(gateway, task):
     """The code of the refusal in place of the application's answer."""
     answer = gateway.visit(task)
@@ -71,9 +80,9 @@ def test_whoever_asks_for_a_pod_that_is_gone_reads_so_and_its_address_is_withdra
 @pytest.mark.parametrize("end", ["deleted", "out_of_time"])
 def test_an_address_that_another_tasks_pod_has_now_leads_nobody_there(cluster, gateway, asking, end):
     """The first task even claims the very address. A pod that has ended by itself still has it in its status, too."""
-    first, pod = asking()
+    given = far_address()
+    first, pod = asking_at(cluster, asking, given)
     serves(gateway, first)
-    given = address(cluster, NAMESPACE, pod)
     clearml(cluster, "tasks.edit_runtime", {"task": first, "add_or_update": {"_ADDRESS": given}})
     with Visits(gateway, first) as visits:
         if end == "deleted":
@@ -81,10 +90,7 @@ def test_an_address_that_another_tasks_pod_has_now_leads_nobody_there(cluster, g
         else:
             cluster.kubectl("-n", NAMESPACE, "patch", "pod", pod, "-p", '{"spec": {"activeDeadlineSeconds": 1}}')
         until(lambda: is_free(given), "the node takes the address back")
-        with gives_next(given):
-            second, other = asking()
-            until(lambda: address(cluster, NAMESPACE, other), "the other pod has an address")
-        assert address(cluster, NAMESPACE, other) == given
+        second, _ = asking_at(cluster, asking, given)
         tell_neighbors(gateway.pods()[0])
         serves(gateway, second)
         served = time.monotonic()

@@ -41,6 +41,23 @@ def gateways(cluster):
     cluster.kubectl("delete", "namespace", TOGETHER, APART, "--wait=false")
 
 
+@pytest.fixture(scope="session")
+def fallen(cluster):
+    """Two releases of one namespace, of which the older one is taken away without a word."""
+    older, younger = Release(cluster, "older", FALLEN, 30238), Release(cluster, "younger", FALLEN, 30239)
+    for release in (older, younger):
+        release.install()
+        # Since when it is there, it says with its first renewal.
+        until(lambda r=release: "acquireTime" in cluster.get(FALLEN, "lease", r.name)["spec"], "it has said so")
+    task = cluster.asking(7000)
+    workload(cluster, FALLEN, task)
+    yield SimpleNamespace(older=older, younger=younger, task=task)
+    for release in (older, younger):
+        release.uninstall()
+    clearml(cluster, "tasks.stopped", {"task": task, "force": True})
+    cluster.kubectl("delete", "namespace", FALLEN, "--wait=false")
+
+
 def ready(release):
     """Whether its Deployment has its pod."""
     status = release.cluster.get(release.namespace, "deployment", release.name).get("status", {})
@@ -71,6 +88,42 @@ def test_each_release_serves_under_its_own_name(cluster, gateways):
         assert published.startswith(url)
 
 
+@pytest.mark.begins
+def test_the_older_gateway_owns_a_task_while_it_is_heard_of(cluster, fallen):
+    published = until(lambda: cluster.published(fallen.task), "an address is published", within=30)
+    assert published.startswith(f"{fallen.older.url}/service/{fallen.task}")
+    # What a pod that ends says goodbye with is not meant here.
+    cluster.kubectl("-n", FALLEN, "scale", "deployment", fallen.older.name, "--replicas=0")
+    cluster.kubectl("-n", FALLEN, "delete", "pods", "-l", "app.kubernetes.io/instance=older", "--force", "--grace-period=0")
+
+
+def test_a_value_that_somebody_keeps_overwriting_is_left_alone(cluster, gateways):
+    """Somebody who knows no Leases, as the enterprise gateway does not."""
+    gateway, task = gateways.inside, cluster.asking(7000)
+    pod = workload(cluster, TOGETHER, task)
+    foreign = f"https://enterprise.example.com/service/{task}"
+
+    def overwrites():
+        if (cluster.published(task) or foreign) != foreign:
+            clearml(cluster, "tasks.edit_runtime", {"task": task, "add_or_update": {"endpoint": foreign}})
+        return gateway.metric("portico_publish_contested") == 1
+
+    until(overwrites, "the gateway gives in", within=120)
+    mine = [write for write in cluster.ask("writes", task=task)["writes"] if write["key"] == "endpoint"]
+    assert cluster.published(task) == foreign
+    assert "contested" in gateway.says("status")
+    # It looks after others, and has looked at this one besides.
+    other = cluster.asking(7000)
+    workload(cluster, TOGETHER, other)
+    until(lambda: cluster.published(other), "another task has its address", within=30)
+    assert [write for write in cluster.ask("writes", task=task)["writes"] if write["key"] == "endpoint"] == mine
+    assert gateway.visit(task).status_code == 200
+    for one in (task, other):
+        clearml(cluster, "tasks.stopped", {"task": one, "force": True})
+    cluster.kubectl("-n", TOGETHER, "delete", "pod", pod, f"clearml-id-{other}", "--wait=false")
+    until(lambda: gateway.metric("portico_publish_contested") == 0, "what has ended is not contested", within=60)
+
+
 def test_the_gateways_know_each_other_by_their_leases(cluster, gateways):
     leases = cluster.get(TOGETHER, "leases", "-l", "portico/gateway")["items"]
     told = {lease["metadata"]["labels"]["portico/gateway"]: lease["metadata"]["annotations"] for lease in leases}
@@ -78,6 +131,14 @@ def test_the_gateways_know_each_other_by_their_leases(cluster, gateways):
     assert told["inside"]["portico/url"] == gateways.inside.url
     assert told["outside"]["portico/queues"] == '["partners"]'
     assert told["trial"]["portico/publish"] == "never"
+
+
+@pytest.mark.judges
+def test_a_gateway_that_has_fallen_silent_loses_its_tasks_to_the_next(cluster, fallen):
+    until(lambda: str(cluster.published(fallen.task)).startswith(fallen.younger.url), "the younger one has taken over", within=120)
+    until(lambda: fallen.younger.visit(fallen.task).status_code == 200, "it leads to the task")
+    values = [write["from"] for write in cluster.ask("writes", task=fallen.task)["writes"] if write["key"] == "endpoint"]
+    assert len(values) == len(set(values)) == 2
 
 
 @pytest.mark.judges

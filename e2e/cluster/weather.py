@@ -57,6 +57,14 @@ def is_free(given):
     return not next(RUN.glob(f"addresses/*/{given}"), None)
 
 
+def far_address():
+    """A free address whose turn does not come soon, so that nobody else takes it meanwhile."""
+    (note,) = RUN.glob("addresses/*/last_reserved_ip.0")
+    before, last = note.read_text().rsplit(".", 1)
+    far = (f"{before}.{(int(last) + step) % 250 + 3}" for step in range(100, 200))
+    return next(given for given in far if is_free(given))
+
+
 @contextmanager
 def gives_next(given):
     """The next pod of the node gets this address, which must be free: the node gives them out in turn, and goes on with that afterwards."""
@@ -64,8 +72,10 @@ def gives_next(given):
     (note,) = RUN.glob("addresses/*/last_reserved_ip.0")
     turn = note.read_text()
     note.write_text(f"{before}.{int(last) - 1}")
-    yield
-    note.write_text(turn)
+    try:
+        yield
+    finally:
+        note.write_text(turn)
 
 
 def tell_neighbors(pod):
