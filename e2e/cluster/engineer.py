@@ -100,12 +100,15 @@ class Engineer:
         sign = f"openssl x509 -req -days 30 -in csr -extfile names -CA {AUTHORITY} -CAkey {AUTHORITY.with_suffix('.key')} -CAcreateserial"
         subprocess.run(f"{new} && {sign} -out gateway.crt", shell=True, cwd=self.directory, check=True, capture_output=True)
 
-    def write_values(self, page, *more):
+    def write_values(self, page, *more, replacing=()):
         """The page's first values and those blocks of `more` over them, as this world needs them."""
         texts = blocks(page, "yaml")
-        values = yaml.safe_load(texts[0])
-        for index in more:
-            merge(values, yaml.safe_load(texts[index]))
+        values = {}
+        for index in (0, *more):
+            text = texts[index]
+            for example, ours in replacing:
+                text = text.replace(example, ours)
+            merge(values, yaml.safe_load(text))
         (self.directory / "values.yaml").write_text(json.dumps(self.here(values)))
 
     def here(self, values):
@@ -127,27 +130,34 @@ class Engineer:
         self.type(f"kubectl -n workloads create secret generic clearml-credentials {given}")
 
     def serves(self, url):
-        """That a task of this namespace is served at the gateway's address, published with it, and kept from strangers."""
+        """That a task of this namespace is served at the gateway's address, published with it, and kept from strangers. Returns the task."""
         task = self.cluster.asking(7000)
         self.cluster.pod(self.namespace, task)
         until(lambda: visit(f"{url}/service/{task}/debug.ping", self.cluster.key("alice")) == 200, "the pod's application answers")
         assert visit(f"{url}/service/{task}/debug.ping") == 401
         published = until(lambda: self.cluster.published(task), "the address stands in the task", within=20)
         assert published.startswith(f"{url}/service/{task}"), published
+        return task
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
-        """Removes what is left."""
+        """Removes what is left. The release goes first: a namespace waits for half of the time that its pods are given to end."""
+        self.type("helm uninstall main -n workloads --ignore-not-found --wait")
+        self.cluster.kubectl("-n", self.namespace, "delete", "pods", "--all", "--now")
         self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false")
 
+
+
+def trust():
+    """What trusts the run's authority."""
+    return ssl.create_default_context(cafile=AUTHORITY)
 
 
 def visit(url, auth=None):
     """The status that a program gets there, which trusts the run's authority; nothing while nobody answers."""
     try:
-        trust = ssl.create_default_context(cafile=AUTHORITY)
-        return httpx.get(url, auth=auth, verify=trust, trust_env=False, timeout=10).status_code
+        return httpx.get(url, auth=auth, verify=trust(), trust_env=False, timeout=10).status_code
     except httpx.TransportError:
         return None

@@ -1,7 +1,7 @@
 //! `cargo xtask commands`: the shell commands that README.md and the how-to pages tell people to type.
 //!
 //! A page writes them in blocks marked `console`, each command behind `$ `, its output below it. Every command is run by
-//! a test: either the test names the page and runs whatever this lists for it, or it holds the command word for word.
+//! a test: either the test takes the page's commands from the page, or it holds the command word for word.
 //! `cargo xtask check` says which command nobody runs.
 
 mod blocks;
@@ -92,7 +92,20 @@ pub(crate) fn inspect() -> anyhow::Result<String> {
 fn is_run(command: &Typed, tests: &[String]) -> bool {
     tests
         .iter()
-        .any(|test| test.contains(&command.page) || test.contains(&command.command))
+        .any(|test| takes_commands_of(test, &command.page) || test.contains(&command.command))
+}
+
+/// Whether a test has `commands("page")`, or `commands(NAME)` where it says `NAME = "page"`; in Rust, whether it names the
+/// page and goes through the blocks of commands. One that only names the page may look at something else in it.
+fn takes_commands_of(test: &str, page: &str) -> bool {
+    let quoted = format!("\"{page}\"");
+    let constants = test.lines().filter_map(|line| line.split_once(" = "));
+    let mut names = constants
+        .filter(|(_, value)| *value == quoted)
+        .map(|(name, _)| name.trim());
+    let is_taken = |what: &str| test.contains(&format!("commands({what})"));
+    let goes_through = test.contains("blocks(&page, \"console\")") && test.contains(&quoted);
+    is_taken(&quoted) || names.any(is_taken) || goes_through
 }
 
 /// The pages whose commands people type one after the other.
@@ -192,12 +205,15 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_run_by_a_test_that_names_its_page_or_holds_it() {
+    fn a_command_is_run_by_a_test_that_takes_it_from_its_page_or_holds_it() {
         let commands = commands("docs/how-to/a.md", PAGE).expect("the page is well-formed");
         let (status, explain) = (&commands[0], &commands[1]);
-        let naming = ["run_page('docs/how-to/a.md')".to_owned()];
+        let taking = ["first, *_ = commands(\"docs/how-to/a.md\")".to_owned()];
+        let by_name = ["PAGE = \"docs/how-to/a.md\"\nfirst, second = commands(PAGE)".to_owned()];
+        let naming = ["PAGE = \"docs/how-to/a.md\"\nblocks(PAGE)\ncommands(OTHER)".to_owned()];
         let holding = ["shell('portico status')".to_owned()];
-        assert!(is_run(status, &naming) && is_run(explain, &naming));
+        assert!(is_run(status, &taking) && is_run(explain, &taking));
+        assert!(is_run(status, &by_name) && !is_run(status, &naming));
         assert!(is_run(status, &holding) && !is_run(explain, &holding));
     }
 }

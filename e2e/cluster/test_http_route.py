@@ -1,0 +1,31 @@
+"""The page about HTTPRoutes: a real Gateway in another namespace, which somebody else has made, takes the chart's routes."""
+
+import pytest
+from engineer import Engineer, visit
+from world.pages import commands
+
+PAGE = "docs/how-to/http-route.md"
+UPGRADE, LOOK = commands(PAGE)
+
+
+@pytest.fixture
+def engineer(cluster, registry, tmp_path):
+    """An engineer in a cluster whose administrators of namespaces may make routes: the ready-made roles do not know them."""
+    verbs = ["get", "list", "watch", "create", "update", "patch", "delete"]
+    rule = {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": verbs}
+    about = {"name": "routes", "labels": {"rbac.authorization.k8s.io/aggregate-to-admin": "true"}}
+    cluster.apply({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": about, "rules": [rule]})
+    with Engineer(cluster, "guide-route", tmp_path) as engineer:
+        engineer.log_in()
+        yield engineer
+    cluster.kubectl("delete", "clusterrole", "routes")
+
+
+def test_a_gateways_routes_lead_to_tasks_and_console(engineer):
+    engineer.keep_key()
+    engineer.write_values(PAGE)
+    engineer.type(UPGRADE)
+    engineer.serves("https://gateway.example.com")
+    assert visit("https://console.example.com/login") == 200
+    told = engineer.type(LOOK)
+    assert "gateway.example.com" in told and "console.example.com" in told
