@@ -34,7 +34,7 @@ _TEMPLATE = {
         "terminationGracePeriodSeconds": 1,
         "dnsPolicy": "Default",
         # Without a claim to the processor it would have nearly nothing of it while the machine is busy.
-        "containers": [{"imagePullPolicy": "Never", "resources": {"requests": {"cpu": "500m"}}}],
+        "containers": [{"imagePullPolicy": "Never", "resources": {"requests": {"cpu": "200m"}}}],
     },
 }
 

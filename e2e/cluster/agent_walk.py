@@ -2,11 +2,13 @@
 
 import contextlib
 import functools
+import json
 import os
 from pathlib import Path
 
 from agent import IMAGE, Agent, Clearml
 from kubernetes_world import CLEARML, NODE, until
+from world import process
 from world.jupyter import Notebook
 from world.laptop import Laptop
 from world.session import Session
@@ -16,9 +18,39 @@ PORT = 30120
 # Browsers are told that names like this are the node's.
 HOST = "lab.walk.test"
 STREAMS = (30200, 30209)
+QUEUES = ["gpu queue", "sessions"]
 PROGRAMS = Path(__file__).parent
 # As in the how-to page, with the image that the pod is made of.
 SESSION = f"clearml-session --queue sessions --docker {IMAGE} --router-enabled true --jupyter-lab false"
+
+
+class Pods:
+    """What the pods of a namespace wrote, among the outputs of programs that are shown when a test fails."""
+
+    def __init__(self, cluster, namespace):
+        self._cluster, self._namespace = cluster, namespace
+        self.name = f"pods of {namespace}"
+        process.RUNNING.append(self)
+
+    def stdout(self):
+        """The end of each."""
+        pods = self._cluster.get(self._namespace, "pods")["items"]
+        names = [pod["metadata"]["name"] for pod in pods]
+        return "\n".join(self._of(name) for name in names)
+
+    def _of(self, name):
+        try:
+            return f"--- {name}\n" + self._cluster.kubectl("-n", self._namespace, "logs", name, "--tail=20")
+        except AssertionError as error:  # it has yet to start, or is gone
+            return str(error)
+
+    def stderr(self):
+        """Part of the same."""
+        return ""
+
+    def stop(self):
+        """Nothing is shown any more."""
+        process.RUNNING.remove(self)
 
 
 class Walk:
@@ -28,9 +60,12 @@ class Walk:
         self.directory, self.cluster = directory, cluster
         self.clearml = Clearml(cluster)
         self._running = contextlib.ExitStack()
+        # What an earlier run left, or still removes.
+        cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=150s")
         cluster.namespace(NAMESPACE)
         self._running.callback(self._remove)
-        self.agent = self._keep(Agent(directory / "agent", cluster, NAMESPACE, ["gpu queue", "sessions"]))
+        self._keep(Pods(cluster, NAMESPACE))
+        self.agent = self._keep(Agent(directory / "agent", cluster, NAMESPACE, QUEUES))
         # They take a while to start, in which others are looked at.
         self.answering = self.clearml.enqueue("gpu queue", "answers", (PROGRAMS / "agent_task.py").read_text())
         self.notebook = self.clearml.enqueue("gpu queue", "notebook", (PROGRAMS / "jupyter_task.py").read_text())
@@ -43,7 +78,9 @@ class Walk:
     def install(self, url=None, **more):
         """Installs the release, or changes it; `more` comes over the values for a node port, and `url` is where it is then."""
         streams = {"routerAddress": NODE, "portRange": {"start": STREAMS[0], "end": STREAMS[1]}}
-        installed = self.cluster.install("walk", NAMESPACE, PORT, tcpSession=streams, **more)
+        # The queue's full name, of which the pods' labels hold only `gpu-queue`; as a list, for the space in it.
+        queues = {"extraEnvs": [{"name": "LISTEN_QUEUE_NAME", "value": json.dumps(QUEUES)}]}
+        installed = self.cluster.install("walk", NAMESPACE, PORT, tcpSession=streams, router=queues, **more)
         self.url = url or installed.url
 
     def certificate(self):

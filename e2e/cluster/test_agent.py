@@ -33,6 +33,8 @@ def test_a_task_from_a_queue_gets_its_pod_its_address_and_visitors(walk, note):
     # What people are promised who wait for it.
     assert told["seconds"] <= 5
     labels = pod["metadata"]["labels"]
+    # The gateway is limited to that queue by its full name.
+    assert labels["clearml-agent-queue-name"] == "gpu-queue"
     note("agent", labels=labels, seconds_from_request_external_endpoint_to_its_return=round(told["seconds"], 3))
 
 

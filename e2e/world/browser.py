@@ -28,10 +28,10 @@ _NOTE_SOCKETS = """
 class Browser:
     """One Chromium for the whole run; each visitor has cookies of their own."""
 
-    def __init__(self):
+    def __init__(self, program=CHROMIUM):
         self._driver = sync_playwright().start()
         self._chromium = self._driver.chromium.launch(
-            executable_path=CHROMIUM,
+            executable_path=program,
             # It runs as root, in a namespace without a resolver.
             args=["--no-sandbox", f"--host-resolver-rules=MAP *.test {GATEWAY}"],
         )

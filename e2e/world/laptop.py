@@ -58,6 +58,13 @@ class Laptop:
         entered = ["nsenter", "--target", self._first, "--net", "--pid", "--mount", f"--wdns={cwd or self.home}"]
         return [*entered, "--", *(str(part) for part in argv)]
 
+    def launcher(self, program):
+        """A program that starts that one in this machine's network, with everything else as it is here."""
+        script = self.home / f"{Path(program).name}-here"
+        script.write_text(f'#!/bin/sh\nexec nsenter --target {self._first} --net {program} "$@"\n')
+        script.chmod(0o755)
+        return script
+
     def knows(self, name, address=GATEWAY):
         """From now on the name is that address here."""
         self.run("sh", "-c", f"echo {address} {name} >> /etc/hosts")
