@@ -53,7 +53,7 @@ class Engineer:
         config["users"] = [{"name": name, "user": {"token": token}}]
         (self.directory / "kubeconfig").write_text(json.dumps(config))
 
-    def type(self, command, status=0):
+    def type(self, command, status=0, within=300):
         """What the shell says to a page's command, in this user's namespace in place of the page's."""
         command = command.replace("-n workloads", f"-n {self.namespace}")
         home = Path.home()
@@ -71,7 +71,7 @@ class Engineer:
             "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(home / ".rustup")),
             "PORTICO_CACHE": str(RUN.parent),
         }
-        done = subprocess.run(command, shell=True, cwd=self.directory, env=env, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(command, shell=True, cwd=self.directory, env=env, capture_output=True, text=True, timeout=within, check=False)
         assert done.returncode == status, f"{command}: {done.stdout}{done.stderr}\n{self.news()}"
         return done.stdout
 
@@ -86,7 +86,8 @@ class Engineer:
         if ready:
             shutil.copy(ready, self.directory / "portico.tar")
         else:
-            self.type(command)
+            # It is being built already, for which this waits.
+            self.type(command, within=1800)
 
     def log_in(self):
         """Lets helm read from the registry."""

@@ -63,6 +63,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     finished.and(outcome)
 }
 
+/// Installs the Debian packages that a cluster needs.
+pub(crate) fn packages(steps: &mut Steps) -> anyhow::Result<()> {
+    pieces::packages(steps)
+}
+
 fn fetch(steps: &mut Steps) -> anyhow::Result<()> {
     pieces::packages(steps)?;
     pieces::ALL.iter().try_for_each(|piece| piece.install(steps))?;

@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: everything that needs the network, at once and beforehand.
 
 use crate::steps::Steps;
-use crate::{chart, debian, place, python, tools};
+use crate::{chart, cluster, debian, place, python, tools};
 
 /// Arguments of `cargo xtask setup`.
 #[derive(clap::Args)]
@@ -9,6 +9,9 @@ pub(crate) struct Arguments {
     /// Install what `cargo xtask mutants` needs, too
     #[arg(long)]
     with_mutants: bool,
+    /// Install the Debian packages that `cargo xtask cluster` needs, too; what it builds, `cluster fetch` does
+    #[arg(long)]
+    with_cluster: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -26,6 +29,9 @@ fn take(steps: &mut Steps, arguments: &Arguments) -> anyhow::Result<()> {
         tools::MUTANTS.install(steps)?;
     }
     debian::install(steps)?;
+    if arguments.with_cluster {
+        cluster::packages(steps)?;
+    }
     chart::helm::install(steps)?;
     python::environment(steps).map(drop)
 }

@@ -65,8 +65,8 @@ pub(super) const CONTOUR: Piece = Piece {
 /// Everything that is built.
 pub(super) const ALL: [&Piece; 3] = [&ETCD, &KUBERNETES, &CONTOUR];
 
-/// What comes from Debian: containers and their network; a registry and its clients.
-const PACKAGES: [&str; 12] = [
+/// What comes from Debian: containers and their network; a registry and its clients; a file system for pods.
+const PACKAGES: [&str; 13] = [
     "ca-certificates",
     "containerd",
     "runc",
@@ -79,6 +79,7 @@ const PACKAGES: [&str; 12] = [
     "skopeo",
     "apache2-utils",
     "curl",
+    "mmdebstrap",
 ];
 
 /// Installs the Debian packages that are missing.

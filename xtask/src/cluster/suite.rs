@@ -1,6 +1,9 @@
 //! The tests in the cluster, and those of crates/kubernetes against an API server alone.
 
+use std::env;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
 
@@ -35,14 +38,44 @@ pub(super) fn run(steps: &mut Steps, tally: &mut Tally, arguments: &Arguments) -
     if arguments.only_api && !arguments.pytest.is_empty() {
         bail!("the tests of crates/kubernetes take no arguments for pytest");
     }
-    with_api_server(steps, tally)?;
     if arguments.only_api {
-        return Ok(());
+        return with_api_server(steps, tally);
     }
+    // Tests wait most of the time. Those that push the image come late, and type the command themselves.
+    let image = Background::start(&["image"])?;
+    with_api_server(steps, tally)?;
     up(steps)?;
     let outcome = in_cluster(steps, tally, &running()?, true, &arguments.pytest);
+    drop(image);
     // The logs of what failed go with the cluster: what the tests show of them must do.
     down(steps).and(outcome)
+}
+
+/// Another command of this program, which runs when nothing else wants to.
+struct Background(Child);
+
+impl Background {
+    fn start(arguments: &[&str]) -> anyhow::Result<Self> {
+        let own = env::current_exe().context("cannot find this program's own path")?;
+        let mut command = Command::new("nice");
+        command.args(["-n", "19"]).arg(own).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.process_group(0);
+        Ok(Self(
+            command.spawn().context("cannot start a program in the background")?,
+        ))
+    }
+}
+
+impl Drop for Background {
+    /// Ends it, with what it started.
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            let group = format!("-{}", self.0.id());
+            let _ = Command::new("kill").args(["-TERM", "--", &group]).status();
+        }
+        let _ = self.0.wait();
+    }
 }
 
 /// Runs the end-to-end tests of the cluster in its network. They push what is released, or what was built.
@@ -69,10 +102,7 @@ fn in_cluster(
         .env("PORTICO_CLUSTER_HELM", with(&helm))
         .env("PORTICO_CLUSTER_ROOT", run.root())
         .env("PORTICO_CLUSTER_AUDIT", run.logs().join("audit.jsonl"));
-    if is_release {
-        // Now, with its progress to be seen, and not by the test that types the command.
-        crate::image::archive(steps)?;
-    } else {
+    if !is_release {
         tests.env("PORTICO_CLUSTER_IMAGE", run.image("portico"));
     }
     steps.tests("tests in the cluster", &mut tests, tally)
