@@ -145,6 +145,8 @@ class Walk:
 
     def stop(self):
         """Ends and removes everything."""
-        for task in (self.answering, self.notebook):
+        # A client attaches itself to the only session that runs, even to one whose pod is gone.
+        sessions = self.clearml.call("alice", "tasks.get_all", system_tags=["interactive"], status=["in_progress"], only_fields=["id"])
+        for task in (self.answering, self.notebook, *(session["id"] for session in sessions["tasks"])):
             self.clearml.end(task)
         self._running.close()
