@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ports::PortRange;
 
+/// Where a ClearML server's own parts listen: API, web, files; `MongoDB`, Redis, Elasticsearch.
+pub const SERVER_PORTS: [u16; 6] = [8008, 8080, 8081, 27017, 6379, 9200];
+
 /// What the configuration allows beyond the addresses that a source vouches for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DialRules {
@@ -16,6 +19,8 @@ pub struct DialRules {
     pub own: Vec<SocketAddr>,
     /// Portico's own public ports for streams, on each address under which this machine reaches them: never dialled.
     pub own_streams: Vec<(IpAddr, PortRange)>,
+    /// Addresses of the ClearML server's machine: its [`SERVER_PORTS`] are never dialled.
+    pub server: Vec<IpAddr>,
     /// Exact addresses that are allowed although they are on loopback: `portico dev`'s own samples.
     pub exempt: Vec<SocketAddr>,
 }
@@ -34,6 +39,8 @@ pub enum Undialable {
     Special,
     /// One of Portico's own listeners, or the ClearML server.
     Own,
+    /// A port of the ClearML server's machine at which a part of the server listens.
+    ServerPort,
     /// Neither the address of the task's worker nor in an allowed network.
     NotVouchedFor,
     /// The task names none and its source knows none.
@@ -66,6 +73,10 @@ impl DialRules {
         let is_stream = |(own, range): &(IpAddr, PortRange)| own.to_canonical() == address && range.contains(port);
         if self.own.iter().any(is_own) || self.own_streams.iter().any(is_stream) {
             return Err((Some(address), Undialable::Own));
+        }
+        let is_server = self.server.iter().any(|server| server.to_canonical() == address);
+        if is_server && SERVER_PORTS.contains(&port) {
+            return Err((Some(address), Undialable::ServerPort));
         }
         let is_known = known.iter().any(|known| known.to_canonical() == address);
         if is_known || self.networks.iter().any(|network| network.contains(&address)) {
@@ -123,6 +134,7 @@ mod tests {
                 .map(|range| (ip("10.0.0.9"), range))
                 .into_iter()
                 .collect(),
+            server: vec![ip("10.0.0.20")],
             exempt: vec!["127.0.0.1:4001".parse().expect("an address")],
         }
     }
@@ -178,6 +190,23 @@ mod tests {
         );
         assert!(everywhere().judge(Some(ip("10.0.0.9")), 30011, &[]).is_ok());
         assert!(everywhere().judge(Some(ip("10.0.0.8")), 30010, &[]).is_ok());
+    }
+
+    #[test]
+    fn parts_of_the_clearml_server_are_refused_wherever_its_machine_is_claimed() {
+        for port in SERVER_PORTS {
+            for claimed in [Some(ip("10.0.0.20")), Some(ip("::ffff:10.0.0.20")), None] {
+                let judged = everywhere().judge(claimed, port, &[ip("10.0.0.20")]);
+                assert_eq!(judged, Err((Some(ip("10.0.0.20")), Undialable::ServerPort)), "{port}");
+            }
+            assert!(everywhere().judge(Some(ip("10.0.0.21")), port, &[]).is_ok());
+        }
+        assert!(everywhere().judge(Some(ip("10.0.0.20")), 8888, &[]).is_ok());
+        let allowed = DialRules {
+            server: Vec::new(),
+            ..everywhere()
+        };
+        assert!(allowed.judge(Some(ip("10.0.0.20")), 8080, &[]).is_ok());
     }
 
     #[test]

@@ -545,6 +545,11 @@ fn address_hint(address: Option<IpAddr>, why: Undialable) -> String {
             "Addresses of this kind are never dialled.".into()
         }
         Undialable::Own => "This is the gateway itself, or the ClearML server.".into(),
+        Undialable::ServerPort => {
+            "A part of the ClearML server listens on this port of its machine. Use another port. Administrators: \
+            if an application has it, set discovery.allow_server_ports."
+                .into()
+        }
         Undialable::Unknown => "The task names no address, and ClearML does not know its worker's.".into(),
         Undialable::NotVouchedFor => {
             let line = address.map_or_else(String::new, |address| {

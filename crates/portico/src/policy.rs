@@ -24,6 +24,8 @@ pub struct Own {
     pub listeners: Vec<SocketAddr>,
     /// The public ports of TCP endpoints, likewise.
     pub streams: Vec<(IpAddr, PortRange)>,
+    /// Addresses of the ClearML server's machine.
+    pub server: Vec<IpAddr>,
 }
 
 /// The policy for a server of which `facts` are known. Until its kind is known the stricter default holds.
@@ -39,6 +41,11 @@ pub fn policy(config: &Config, facts: &ServerFacts, own: &Own, exempt: &[SocketA
             },
             own: own.listeners.clone(),
             own_streams: own.streams.clone(),
+            server: match config.discovery.kind {
+                DiscoveryKind::Host if !config.discovery.allow_server_ports => own.server.clone(),
+                // Pods have addresses of their own.
+                DiscoveryKind::Host | DiscoveryKind::Kubernetes => Vec::new(),
+            },
             exempt: exempt.to_vec(),
         },
         access: config.access.policy(is_enterprise),

@@ -1,13 +1,13 @@
 //! What is looked up for tasks: the addresses of their workers and the names of their queues.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::Arc,
     time::Duration,
 };
 
-use portico_core::clock::Timestamp;
+use portico_core::{clock::Timestamp, principal::UserId};
 
 /// A worker that is told of no longer keeps its address for so long: the server itself forgets workers after ten minutes, and a
 /// single empty answer must not take the address from everybody.
@@ -19,9 +19,20 @@ const KEEPS_NO_NAME: Duration = Duration::from_secs(10);
 /// The queue into which the open-source agent for Kubernetes moves its tasks; the task's own queue is a property then.
 const K8S_PENDING: &str = "k8s_scheduler";
 
+/// A worker's word: whoever has a key may report a worker of any name, and the server tells who did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WorkerReport {
+    pub(super) worker: String,
+    pub(super) user: UserId,
+    /// From where the report came.
+    pub(super) address: IpAddr,
+}
+
 /// What of a task is looked up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Keys {
+    /// Whose task it is.
+    pub(super) owner: UserId,
     pub(super) worker: Option<Arc<str>>,
     pub(super) queue: Option<Arc<str>>,
     pub(super) k8s_queue: Option<Arc<str>>,
@@ -30,7 +41,7 @@ pub(super) struct Keys {
 /// The answers.
 #[derive(Debug, Default)]
 pub(super) struct Joins {
-    workers: HashMap<String, (BTreeSet<IpAddr>, Timestamp)>,
+    workers: HashMap<String, (BTreeMap<UserId, BTreeSet<IpAddr>>, Timestamp)>,
     queues: HashMap<String, (Option<Arc<str>>, Timestamp)>,
     /// How many answers in a row did not know a worker that a task names.
     misses: HashMap<Arc<str>, u32>,
@@ -41,14 +52,11 @@ const MISSES_MAX: u32 = 3;
 
 impl Joins {
     /// Takes a complete list of workers.
-    pub(super) fn set_workers(&mut self, workers: impl Iterator<Item = (String, IpAddr)>, now: Timestamp) {
-        let mut fresh: HashMap<String, (BTreeSet<IpAddr>, Timestamp)> = HashMap::new();
-        for (worker, address) in workers {
-            fresh
-                .entry(worker)
-                .or_insert_with(|| (BTreeSet::new(), now))
-                .0
-                .insert(address.to_canonical());
+    pub(super) fn set_workers(&mut self, reports: impl Iterator<Item = WorkerReport>, now: Timestamp) {
+        let mut fresh: HashMap<String, (BTreeMap<UserId, BTreeSet<IpAddr>>, Timestamp)> = HashMap::new();
+        for WorkerReport { worker, user, address } in reports {
+            let reports = fresh.entry(worker).or_insert_with(|| (BTreeMap::new(), now));
+            reports.0.entry(user).or_default().insert(address.to_canonical());
         }
         self.workers.retain(|_, (_, seen)| now.since(*seen) < KEEPS_WORKER);
         self.workers.extend(fresh);
@@ -71,10 +79,16 @@ impl Joins {
         }
     }
 
+    /// The addresses of the task's worker. Its owner's word counts; where the owner reports no such worker, as with an agent that has
+    /// a key of its own, the word of the only one who does. Where several others do, nobody can tell whose word is true.
     pub(super) fn addresses(&self, keys: &Keys) -> Vec<IpAddr> {
         let found = keys.worker.as_deref().and_then(|worker| self.workers.get(worker));
-        found
-            .map(|(addresses, _)| addresses.iter().copied().collect())
+        let reported = found.and_then(|(reports, _)| match reports.get(&keys.owner) {
+            None if reports.len() == 1 => reports.values().next(),
+            own => own,
+        });
+        reported
+            .map(|addresses| addresses.iter().copied().collect())
             .unwrap_or_default()
     }
 
@@ -114,5 +128,52 @@ impl Joins {
         for id in asked {
             self.queues.entry(id.clone()).or_insert((None, now)).1 = now;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(owner: &str, reports: &[(&str, &str)]) -> Vec<String> {
+        let mut joins = Joins::default();
+        let reports = reports.iter().map(|(user, address)| WorkerReport {
+            worker: "node1:gpu0".to_owned(),
+            user: UserId::new(*user),
+            address: address.parse().expect("an address"),
+        });
+        joins.set_workers(reports, Timestamp::from_secs(1));
+        let keys = Keys {
+            owner: UserId::new(owner),
+            worker: Some("node1:gpu0".into()),
+            queue: None,
+            k8s_queue: None,
+        };
+        joins.addresses(&keys).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn who_reports_a_worker_of_anothers_name_vouches_for_nobody_elses_task() {
+        let (own, agent, mallory) = (("alice", "10.0.0.7"), ("agent", "10.0.0.7"), ("mallory", "10.6.6.6"));
+        assert_eq!(addresses("alice", &[mallory, own]), ["10.0.0.7"]);
+        assert_eq!(
+            addresses("alice", &[agent]),
+            ["10.0.0.7"],
+            "an agent with a key of its own"
+        );
+        assert!(
+            addresses("alice", &[agent, mallory]).is_empty(),
+            "nobody can tell whose word is true"
+        );
+        assert_eq!(
+            addresses("mallory", &[agent, mallory]),
+            ["10.6.6.6"],
+            "for his own task"
+        );
+        assert_eq!(
+            addresses("alice", &[own, ("alice", "10.0.0.8")]),
+            ["10.0.0.7", "10.0.0.8"]
+        );
+        assert!(addresses("alice", &[]).is_empty());
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -16,7 +15,7 @@ use portico_core::{
 };
 
 use super::{
-    joins::{Joins, Keys},
+    joins::{Joins, Keys, WorkerReport},
     requests::{asked, published},
     row::{Row, key, moment},
 };
@@ -107,7 +106,9 @@ impl Memory {
             self.is_changed |= self.tasks.remove(&id).is_some();
             return;
         }
+        let owner = UserId::new(row.user.as_ref().and_then(|user| user.id()).unwrap_or_default());
         let keys = Keys {
+            owner: owner.clone(),
             worker: row
                 .last_worker
                 .as_deref()
@@ -123,7 +124,7 @@ impl Memory {
         let task = ObservedTask {
             id,
             name: short(row.name.as_deref().unwrap_or_default()),
-            owner: UserId::new(row.user.as_ref().and_then(|user| user.id()).unwrap_or_default()),
+            owner,
             company: CompanyId::new(row.company.id().unwrap_or_default()),
             project: row.project.as_ref().and_then(|project| project.id()).map(Arc::from),
             queue: self.joins.queue(&keys),
@@ -259,7 +260,7 @@ impl Memory {
     }
 
     /// Takes a complete list of workers.
-    pub(super) fn take_workers(&mut self, workers: Vec<(String, IpAddr)>, now: Timestamp) {
+    pub(super) fn take_workers(&mut self, workers: Vec<WorkerReport>, now: Timestamp) {
         let mut running = self
             .tasks
             .values()

@@ -1,12 +1,17 @@
 //! The questions as calls, and what of their answers is believed.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
-use portico_core::{clock::Timestamp, endpoint::TaskId, principal::CompanyId};
+use portico_core::{
+    clock::Timestamp,
+    endpoint::TaskId,
+    principal::{CompanyId, UserId},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    joins::WorkerReport,
     memory::Brief,
     row::{FIELDS, PROPERTIES, Row, TAG, moment},
 };
@@ -102,7 +107,7 @@ impl Questions {
     }
 
     /// The workers with the addresses from which they report.
-    pub(super) async fn workers(&self) -> Result<Vec<(String, IpAddr)>, CallError> {
+    pub(super) async fn workers(&self) -> Result<Vec<WorkerReport>, CallError> {
         #[derive(Deserialize)]
         struct Workers {
             workers: Vec<Worker>,
@@ -114,6 +119,8 @@ impl Questions {
             ip: Option<String>,
             #[serde(default)]
             company: Option<Reference>,
+            #[serde(default)]
+            user: Option<Reference>,
         }
         let body = json!({"last_seen": WORKER_SECONDS});
         let answer: Workers = self.clearml.call("workers.get_all", &body).await?;
@@ -122,7 +129,14 @@ impl Questions {
             .iter()
             .map(|worker| worker.company.as_ref().and_then(Reference::id));
         self.believe_companies(companies)?;
-        let known = |worker: Worker| Some((worker.id, worker.ip?.parse().ok()?));
+        let known = |worker: Worker| {
+            let user = worker.user.as_ref().and_then(Reference::id).unwrap_or_default();
+            Some(WorkerReport {
+                user: UserId::new(user),
+                address: worker.ip?.parse().ok()?,
+                worker: worker.id,
+            })
+        };
         Ok(answer.workers.into_iter().filter_map(known).collect())
     }
 

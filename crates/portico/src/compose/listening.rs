@@ -83,10 +83,16 @@ pub(super) async fn own(listeners: Vec<SocketAddr>, config: &Config) -> Own {
             .streams
             .as_ref()
             .map_or_else(Vec::new, |streams| streams_of(streams, &here)),
+        server: Vec::new(),
     };
     if let Some((host, port)) = host_and_port(&config.clearml.api_host) {
         let found = tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((host.as_str(), port))).await;
         if let Ok(Ok(addresses)) = found {
+            let addresses: Vec<SocketAddr> = addresses.collect();
+            own.server = addresses.iter().map(SocketAddr::ip).collect();
+            if own.server.iter().any(|ip| here.contains(&ip.to_canonical())) {
+                own.server.extend(&here);
+            }
             own.listeners.extend(addresses);
         } else {
             tracing::warn!(%host, "the ClearML server's name is not known here: tasks that claim its address are not recognized");

@@ -127,6 +127,7 @@ pub const KEYS: &[Key] = &[
     key("discovery.queues", "list of texts", Words("all"), "Only tasks that came from these queues are served.")
         .or(&["LISTEN_QUEUE_NAME"]),
     key("discovery.networks", "list of networks", Words("none"), "A task's own word about its address is believed inside of these networks (not with `kubernetes`). Elsewhere it must be its worker's address. Loopback, link-local and metadata addresses are never dialed."),
+    key("discovery.allow_server_ports", "yes or no", Value("false"), "Whether applications of tasks may be at the ports 8008, 8080, 8081, 27017, 6379 and 9200 of the ClearML server's machine, where the server's own parts listen (not with `kubernetes`)."),
 
     key("access.default", "access rule", Words("`visible` on an enterprise server, `owner` on an open-source one"), "Who may open an endpoint: `owner` (of the task) or `visible` (whoever sees the task in ClearML)."),
     key("access.ceiling", "access rule", Words("none"), "No rule opens wider than this."),

@@ -95,6 +95,13 @@ pub(super) fn judge(config: &Config, read: &mut Reader) {
             notice(read, key, format!("has no effect: {section}.kind is not kubernetes"));
         }
     }
+    if has_pods && read.is_said("discovery.allow_server_ports") {
+        notice(
+            read,
+            "discovery.allow_server_ports",
+            "has no effect: with discovery.kind kubernetes only pods' own addresses are dialed",
+        );
+    }
     if has_pods && read.is_said("discovery.networks") {
         notice(
             read,

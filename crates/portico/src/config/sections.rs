@@ -116,6 +116,7 @@ pub struct Discovery {
     /// Empty = all.
     pub queues: Vec<String>,
     pub networks: Vec<IpNet>,
+    pub allow_server_ports: bool,
     /// With `discovery.kind: kubernetes`.
     pub kubernetes: Option<PodDiscovery>,
 }
@@ -245,6 +246,7 @@ pub(super) fn build(said: Said) -> Result<Loaded, Mistakes> {
             kind,
             queues: read.list("discovery.queues"),
             networks: read.list("discovery.networks"),
+            allow_server_ports: read.value("discovery.allow_server_ports"),
             kubernetes: kubernetes::discovery(&mut read, kind),
         },
         access: Access {

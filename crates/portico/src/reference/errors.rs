@@ -88,6 +88,7 @@ fn examples() -> Vec<(&'static str, Vec<Refusal>)> {
                 refused(Undialable::Loopback),
                 refused(Undialable::LinkLocal),
                 refused(Undialable::Own),
+                refused(Undialable::ServerPort),
                 Refusal::AddressRefused {
                     address: None,
                     why: Undialable::Unknown,
