@@ -12,16 +12,15 @@ use portico_core::{
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::{
-    api::{ApiError, Kube},
-    watch::Metadata,
-};
-use layout::{document, entry, put};
+use crate::api::{ApiError, Kube};
+use layout::{document, put};
 
 /// How long one watch goes on.
 const WINDOW: Duration = Duration::from_mins(1);
 /// How much longer than that a watch may take to end.
 const OVERDUE: Duration = Duration::from_secs(10);
+/// Between the beginnings of two watches: one that ends at once is not repeated at once.
+const LEAST: Duration = Duration::from_secs(1);
 /// How often one tries again when another document of the same Secret was written in between.
 const ATTEMPTS: usize = 16;
 
@@ -101,16 +100,29 @@ impl SecretStore {
         Err(StoreError::Conflict)
     }
 
-    /// Waits until the Secret has changed since `version`, or the watch has ended.
-    async fn await_change(&self, key: &str, version: &str) -> Result<(), ApiError> {
+    /// Waits until the document has another version than `seen`; `None` if the watch has ended before.
+    async fn await_change(&self, key: &str, seen: Option<u64>) -> Result<Option<Document>, ApiError> {
         let (namespace, name, window) = (&self.namespace, self.name(key), WINDOW.as_secs());
+        // Without a version the watch begins with what is there. The Secret's own may be older than what the server remembers, which
+        // ends the watch at once, again and again.
         let path = format!(
-            "/api/v1/namespaces/{namespace}/secrets?watch=1&fieldSelector=metadata.name%3D{name}&timeoutSeconds={window}&resourceVersion={version}"
+            "/api/v1/namespaces/{namespace}/secrets?watch=1&fieldSelector=metadata.name%3D{name}&timeoutSeconds={window}"
         );
+        let overdue = tokio::time::Instant::now() + WINDOW + OVERDUE;
         let mut lines = self.kube.lines(&path).await?;
-        // Whatever the line says, the Secret is read again.
-        let next = tokio::time::timeout(WINDOW + OVERDUE, lines.next()).await;
-        next.map_err(|_| ApiError::Timeout)?.map(drop)
+        loop {
+            let next = tokio::time::timeout_at(overdue, lines.next()).await;
+            let Some(lines) = next.map_err(|_| ApiError::Timeout)?? else {
+                return Ok(None);
+            };
+            for line in &lines {
+                let told: Value = serde_json::from_slice(line).map_err(|error| ApiError::unreadable(&error))?;
+                let found = document(&told["object"], key).filter(|document| Some(document.version) != seen);
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+        }
     }
 }
 
@@ -131,16 +143,20 @@ impl StateStore for SecretStore {
     fn changed<'a>(&'a self, key: &'a str, seen: Option<u64>) -> Answer<'a, Result<Document, StoreError>> {
         Box::pin(async move {
             loop {
-                let secret = self.read(key).await?;
-                if let Some(document) = document(&secret, key).filter(|document| Some(document.version) != seen) {
+                if let Some(document) =
+                    document(&self.read(key).await?, key).filter(|document| Some(document.version) != seen)
+                {
                     return Ok(document);
                 }
-                let version = &entry::<Metadata>(&secret, "metadata").resource_version;
-                match self.await_change(key, version).await {
-                    // Too old a version: what is read next is newer.
-                    Err(error) if error.code() != Some(410) => return Err(self.failed(key, &error)),
-                    _ => {}
+                let began = tokio::time::Instant::now();
+                match self.await_change(key, seen).await {
+                    Ok(Some(document)) => return Ok(document),
+                    Ok(None) => {}
+                    // Whatever the server has against this watch, the next one is another.
+                    Err(error) if error.code() == Some(410) => {}
+                    Err(error) => return Err(self.failed(key, &error)),
                 }
+                tokio::time::sleep_until(began + LEAST).await;
             }
         })
     }

@@ -2,16 +2,10 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use portico_core::{endpoint::hex, state::Document};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// The longest name of an entry that Kubernetes allows.
 const LONGEST: usize = 253;
-
-/// A part of the Secret, as something else.
-pub(super) fn entry<T: DeserializeOwned + Default>(secret: &Value, name: &str) -> T {
-    T::deserialize(&secret[name]).unwrap_or_default()
-}
 
 /// The document, if there is one.
 pub(super) fn document(secret: &Value, key: &str) -> Option<Document> {
