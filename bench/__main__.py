@@ -8,9 +8,9 @@ from pathlib import Path
 
 from world import namespace
 
-from bench import carrying, machine, memory, publishing, results, streams, table
+from bench import carrying, machine, memory, pods, publishing, results, streams, table
 
-PARTS = {"http": carrying.measure, "memory": memory.measure, "publish": publishing.measure, "streams": streams.measure, "table": table.measure}
+PARTS = {"http": carrying.measure, "memory": memory.measure, "pods": pods.measure, "publish": publishing.measure, "streams": streams.measure, "table": table.measure}
 
 
 def main():
@@ -31,10 +31,11 @@ def main():
 def read_arguments():
     """What to measure, and how long."""
     parser = argparse.ArgumentParser(prog="cargo xtask bench", description="Measures Portico.")
-    parser.add_argument("parts", nargs="*", metavar="http|memory|publish|streams|table", help="what to measure; all of it if nothing is said")
+    parser.add_argument("parts", nargs="*", metavar="http|memory|pods|publish|streams|table", help="what to measure; all of it if nothing is said")
     parser.add_argument("--pairs", type=int, default=9, help="rounds of each proxy (default: 9)")
     parser.add_argument("--seconds", type=int, default=4, help="how long one round takes (default: 4)")
     parser.add_argument("--routes", type=int, default=10_000, help="how many endpoints there are (default: 10000)")
+    parser.add_argument("--pods", type=int, default=2000, help="how many pods there are (default: 2000)")
     parser.add_argument("--tasks", type=int, default=24, help="how many tasks ask, for the times until they are published (default: 24)")
     parser.add_argument("--only", help="only the kinds of load whose name contains this, for example keep-alive")
     parser.add_argument("--discard", action="store_true", help="print the figures, keep nothing")
