@@ -69,6 +69,8 @@ class Engineer:
             "CARGO_ALIAS_XTASK": f"run --quiet --manifest-path {ROOT}/Cargo.toml --package xtask --",
             "CARGO_HOME": os.environ.get("CARGO_HOME", str(home / ".cargo")),
             "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(home / ".rustup")),
+            # The checkout names its toolchain to those who are in it.
+            **{name: value for name, value in os.environ.items() if name == "RUSTUP_TOOLCHAIN"},
             "PORTICO_CACHE": str(RUN.parent),
         }
         done = subprocess.run(command, shell=True, cwd=self.directory, env=env, capture_output=True, text=True, timeout=within, check=False)

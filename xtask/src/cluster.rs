@@ -71,6 +71,7 @@ pub(crate) fn packages(steps: &mut Steps) -> anyhow::Result<()> {
 fn fetch(steps: &mut Steps) -> anyhow::Result<()> {
     pieces::packages(steps)?;
     pieces::ALL.iter().try_for_each(|piece| piece.install(steps))?;
+    ingress::images(steps)?;
     workloads::install(steps)
 }
 

@@ -1,9 +1,9 @@
 //! The tests in the cluster, and those of crates/kubernetes against an API server alone.
 
-use std::env;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::{env, fs};
 
 use anyhow::{Context, bail};
 
@@ -47,8 +47,20 @@ pub(super) fn run(steps: &mut Steps, tally: &mut Tally, arguments: &Arguments) -
     up(steps)?;
     let outcome = in_cluster(steps, tally, &running()?, true, &arguments.pytest);
     drop(image);
-    // The logs of what failed go with the cluster: what the tests show of them must do.
+    if outcome.is_err() {
+        steps.inspect("keep the logs of the cluster", keep_logs)?;
+    }
     down(steps).and(outcome)
+}
+
+/// The logs would go with the cluster.
+fn keep_logs() -> anyhow::Result<String> {
+    let kept = place::root().join("target/cluster-logs");
+    let _ = fs::remove_dir_all(&kept);
+    let mut copy = Command::new("cp");
+    copy.arg("--recursive").arg(Run::cluster()?.logs()).arg(&kept);
+    processes::output(&mut copy)?;
+    Ok(kept.display().to_string())
 }
 
 /// Another command of this program, which runs when nothing else wants to.
