@@ -138,7 +138,7 @@ class Engineer:
         self.cluster.pod(self.namespace, task)
         until(lambda: visit(f"{url}/service/{task}/debug.ping", self.cluster.key("alice")) == 200, "the pod's application answers")
         assert visit(f"{url}/service/{task}/debug.ping") == 401
-        published = until(lambda: self.cluster.published(task), "the address stands in the task", within=20)
+        published = until(lambda: self.cluster.published(task), "the address stands in the task")
         assert published.startswith(f"{url}/service/{task}"), published
         return task
 
