@@ -5,7 +5,7 @@ import time
 import pytest
 from kubernetes_world import until
 from releases import Release, clearml, workload
-from weather import ApiServer, Visits, address, calls, far_address, gives_next, is_free, tell_neighbors, writes
+from weather import ApiServer, Audit, Visits, address, calls, far_address, gives_next, is_free, tell_neighbors, writes
 
 NAMESPACE = "disturbances"
 
@@ -119,11 +119,16 @@ def test_while_the_api_server_is_dead_visitors_are_served_and_afterwards_changes
             assert cluster.published(task)
         finally:
             server.start()
+        audit, started = Audit(), time.monotonic()
         until(lambda: gateway.metric("portico_source_failing_seconds", place) == 0, "the gateway sees it again", within=30)
         later, _ = asking()
         serves(gateway, later)
     assert len(visits.since(died)) > 100
     assert set(visits.since(died)) == {200}
     assert len([write for write in writes(cluster, task) if write["key"] == "endpoint"]) == 1
+    # A server that has just begun knows no past: whoever asks for it would be sent away again and again.
+    account = cluster.get(NAMESPACE, "serviceaccount", gateway.name)["metadata"]["uid"]
+    asked = [what for what, _ in audit.of(account)]
+    assert len(asked) < 30 + 2 * (time.monotonic() - started), asked
     cluster.kubectl("-n", NAMESPACE, "delete", "pod", pod, "--wait=false")
     until(lambda: refusal(gateway, task) == "pod_gone", "a pod that goes is seen to go", within=10)

@@ -1,16 +1,13 @@
 """What the gateway may do is what it does; and what the tasks' accounts may do with it, in either kind of installation."""
 
 import base64
-import json
-import os
 import ssl
-from pathlib import Path
 
 import httpx
 import pytest
 from kubernetes_world import NODE, until
 from releases import Release, clearml, wish, workload
-from weather import RUN
+from weather import RUN, Audit
 
 STREAMS = {"streamSession": {"portRange": {"start": 30250, "end": 30252}}}
 # What the open-source chart of ClearML's agent lets its account do in the tasks' namespace.
@@ -46,31 +43,6 @@ def gateway(request, cluster):
     yield release
     release.uninstall()
     cluster.kubectl("delete", "namespace", *{release.namespace, release.workloads}, "--wait=false")
-
-
-class Audit:
-    """The API server's audit log from now on, as it grows and is put aside."""
-
-    def __init__(self):
-        self.path = Path(os.environ["PORTICO_CLUSTER_AUDIT"])
-        self.file = self.path.open()
-        self.file.seek(0, os.SEEK_END)
-        self.events = []
-
-    def of(self, account):
-        """What an account (its uid) asked of the API server, and with what success."""
-        while True:
-            for line in iter(self.file.readline, ""):
-                if account in line:
-                    self.events.append(json.loads(line))
-            if os.fstat(self.file.fileno()).st_ino == self.path.stat().st_ino:
-                break
-            self.file = self.path.open()
-        for event in self.events:
-            what = event.get("objectRef") or {"resource": event["requestURI"]}
-            resource = "/".join(what[part] for part in ("resource", "subresource") if part in what)
-            name = what.get("name", "") if event["verb"] != "create" else ""
-            yield (what.get("namespace"), resource, name, event["verb"]), event["responseStatus"]["code"]
 
 
 def granted(cluster, gateway):

@@ -1,5 +1,6 @@
 """What happens to a cluster: addresses are given to others, the API server dies. And visitors who keep coming meanwhile."""
 
+import json
 import os
 import signal
 import subprocess
@@ -135,3 +136,28 @@ def calls(cluster, pod_address, port=7000):
 def writes(cluster, task):
     """Who wrote which key of a task."""
     return httpx.get(f"{CLEARML}/_emulator/writes", params={"task": task}, trust_env=False).json()["writes"]
+
+
+class Audit:
+    """The API server's audit log from now on, as it grows and is put aside."""
+
+    def __init__(self):
+        self.path = Path(os.environ["PORTICO_CLUSTER_AUDIT"])
+        self.file = self.path.open()
+        self.file.seek(0, os.SEEK_END)
+        self.events = []
+
+    def of(self, account):
+        """What an account (its uid) asked of the API server, and with what success."""
+        while True:
+            for line in iter(self.file.readline, ""):
+                if account in line:
+                    self.events.append(json.loads(line))
+            if os.fstat(self.file.fileno()).st_ino == self.path.stat().st_ino:
+                break
+            self.file = self.path.open()
+        for event in self.events:
+            what = event.get("objectRef") or {"resource": event["requestURI"]}
+            resource = "/".join(what[part] for part in ("resource", "subresource") if part in what)
+            name = what.get("name", "") if event["verb"] != "create" else ""
+            yield (what.get("namespace"), resource, name, event["verb"]), event["responseStatus"]["code"]
