@@ -38,7 +38,7 @@ def values(cluster, port, more=None):
 
 def upgrade(cluster, release, namespace, given, *options):
     """Installs or upgrades, and waits until it is ready."""
-    options = options or ("--wait", "--timeout", "120s")
+    options = options or ("--wait", "--timeout", "170s")
     return cluster.helm("upgrade", "-i", release, "-n", namespace, CHART, "-f", "-", *options, given=json.dumps(given))
 
 

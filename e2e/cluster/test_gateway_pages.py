@@ -40,7 +40,7 @@ def ready(engineer, *releases, namespace=None):
     for release in releases:
         selector = f"app.kubernetes.io/instance={release}"
         where = namespace or engineer.namespace
-        engineer.cluster.kubectl("-n", where, "rollout", "status", "deployment", "-l", selector, "--timeout=180s")
+        engineer.cluster.kubectl("-n", where, "rollout", "status", "deployment", "-l", selector, "--timeout=170s")
 
 
 def visited(cluster, release, url, namespace, task):
@@ -67,7 +67,7 @@ def test_the_page_about_several_gateways(cluster, engineer):
     visited(cluster, "inside", f"http://{NODE}:30290", engineer.namespace, task)
     visited(cluster, "outside", f"http://{NODE}:30293", engineer.namespace, task)
     # The older one owns it.
-    published = until(lambda: cluster.published(task), "an address is published", within=20)
+    published = until(lambda: cluster.published(task), "an address is published")
     assert published.startswith(f"http://{NODE}:30290/")
     queues, trial = (yaml.safe_load(text)["config"] for text in blocks(SEVERAL, "yaml")[3:])
     assert queues == {"discovery": {"queues": ["gpu", "cpu"]}}

@@ -90,7 +90,7 @@ def test_each_release_serves_under_its_own_name(cluster, gateways):
 
 @pytest.mark.begins
 def test_the_older_gateway_owns_a_task_while_it_is_heard_of(cluster, fallen):
-    published = until(lambda: cluster.published(fallen.task), "an address is published", within=30)
+    published = until(lambda: cluster.published(fallen.task), "an address is published")
     assert published.startswith(f"{fallen.older.url}/service/{fallen.task}")
     # What a pod that ends says goodbye with is not meant here.
     cluster.kubectl("-n", FALLEN, "scale", "deployment", fallen.older.name, "--replicas=0")
@@ -115,7 +115,7 @@ def test_a_value_that_somebody_keeps_overwriting_is_left_alone(cluster, gateways
     # It looks after others, and has looked at this one besides.
     other = cluster.asking(7000)
     workload(cluster, TOGETHER, other)
-    until(lambda: cluster.published(other), "another task has its address", within=30)
+    until(lambda: cluster.published(other), "another task has its address")
     assert [write for write in cluster.ask("writes", task=task)["writes"] if write["key"] == "endpoint"] == mine
     assert gateway.visit(task).status_code == 200
     for one in (task, other):

@@ -79,7 +79,7 @@ def test_every_right_that_is_granted_is_used_and_no_other(cluster, gateway):
         return {what for what, code in gateway.audit.of(account) if code < 400}
 
     try:
-        until(lambda: used() >= rights, "every right is used")
+        until(lambda: used() >= rights, "every right is used", within=120)
     except AssertionError as late:
         raise AssertionError(f"{late}, but for {sorted(rights - used())}") from late
     assert used() == rights

@@ -145,7 +145,7 @@ def test_what_every_file_makes_comes_up_and_leaves_nothing_behind(cluster, cases
         own = {"runAsUser": 1000700000, "fsGroup": 1000700000}
         patch = {"spec": {"template": {"spec": {"securityContext": own}}}}
         cluster.kubectl("-n", case.namespace, "patch", "deployment", about, "-p", json.dumps(patch))
-    cluster.kubectl("-n", case.namespace, "rollout", "status", f"deployment/{about}", "--timeout=120s")
+    cluster.kubectl("-n", case.namespace, "rollout", "status", f"deployment/{about}", "--timeout=170s")
     pods = cluster.get(case.namespace, "pods", "-l", "app.kubernetes.io/instance=ci")["items"]
     (pod,) = (one for one in pods if "deletionTimestamp" not in one["metadata"])
     health = httpx.get(f"http://{pod['status']['podIP']}:8080/_gateway/health", trust_env=False)
@@ -153,7 +153,7 @@ def test_what_every_file_makes_comes_up_and_leaves_nothing_behind(cluster, cases
     assert "Gateway ci serves the tasks" in case.notes
     assert things(cluster, *case.namespaces) > case.before
     cluster.helm("uninstall", "ci", "-n", case.namespace)
-    until(lambda: things(cluster, *case.namespaces) <= case.before, "everything is gone")
+    until(lambda: things(cluster, *case.namespaces) <= case.before, "everything is gone", within=120)
     assert things(cluster, *case.namespaces) == case.before
 
 
@@ -243,7 +243,7 @@ def test_odd_names_of_releases_come_up(cluster, lived):
         cluster.helm("upgrade", "-i", name, "-n", lived, CHART, "-f", "-", given=given)
     for name in odd:
         selector = f"app.kubernetes.io/instance={name}"
-        cluster.kubectl("-n", lived, "rollout", "status", "deployment", "-l", selector, "--timeout=120s")
+        cluster.kubectl("-n", lived, "rollout", "status", "deployment", "-l", selector, "--timeout=170s")
         leases = cluster.get(lived, "leases", "-l", f"portico/gateway={name}")["items"]
         assert len(leases) == 1
     for name in odd:
@@ -265,13 +265,13 @@ def test_credentials_that_others_rotate_are_taken_without_a_restart(cluster, liv
     (pod,) = release.pods()
     other = base64.b64encode(b"of-another-time").decode()
     write(other)
-    until(lambda: release.metric("portico_own_key_accepted") == 0, "the key that is no more is refused", within=90)
+    until(lambda: release.metric("portico_own_key_accepted") == 0, "the key that is no more is refused", within=180)
     write(secret)
-    until(lambda: release.metric("portico_own_key_accepted") == 1, "the new one is taken", within=90)
+    until(lambda: release.metric("portico_own_key_accepted") == 1, "the new one is taken", within=180)
     assert [one["metadata"]["uid"] for one in release.pods()] == [pod["metadata"]["uid"]]
     cluster.kubectl("-n", lived, "delete", "secret", f"{release.name}-session-keys")
     release.install()
     cluster.kubectl("-n", lived, "rollout", "restart", f"deployment/{release.name}")
-    cluster.kubectl("-n", lived, "rollout", "status", f"deployment/{release.name}", "--timeout=120s")
+    cluster.kubectl("-n", lived, "rollout", "status", f"deployment/{release.name}", "--timeout=170s")
     assert keys(cluster, release)
     release.uninstall()
