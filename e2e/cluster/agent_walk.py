@@ -120,7 +120,7 @@ class Walk:
             link = self.clearml.endpoint(task)
             return link.startswith(f"{url}/") and link
 
-        return until(published, f"the task's address is below {url}", within=30)
+        return until(published, f"the task's address is below {url}")
 
     def alice_runs_a_cell(self, browser):
         """Logs in on the way to the notebook, and works there; the kernel is the pod's own."""
