@@ -1,4 +1,4 @@
-//! Which addresses may be dialled. A task's own claim is never enough.
+//! Which addresses may be dialed. A task's own claim is never enough.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -15,17 +15,17 @@ pub const SERVER_PORTS: [u16; 6] = [8008, 8080, 8081, 27017, 6379, 9200];
 pub struct DialRules {
     /// `discovery.networks`: claimed addresses in here are believed.
     pub networks: Vec<IpNet>,
-    /// Portico's own listeners and the ClearML server: never dialled.
+    /// Portico's own listeners and the ClearML server: never dialed.
     pub own: Vec<SocketAddr>,
-    /// Portico's own public ports for streams, on each address under which this machine reaches them: never dialled.
+    /// Portico's own public ports for streams, on each address under which this machine reaches them: never dialed.
     pub own_streams: Vec<(IpAddr, PortRange)>,
-    /// Addresses of the ClearML server's machine: its [`SERVER_PORTS`] are never dialled.
+    /// Addresses of the ClearML server's machine: its [`SERVER_PORTS`] are never dialed.
     pub server: Vec<IpAddr>,
     /// Exact addresses that are allowed although they are on loopback: `portico dev`'s own samples.
     pub exempt: Vec<SocketAddr>,
 }
 
-/// Why an address is not dialled.
+/// Why an address is not dialed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Undialable {
@@ -51,7 +51,7 @@ impl DialRules {
     /// The address to dial for a task that claims `claimed` and of which the source knows the addresses `known`.
     ///
     /// # Errors
-    /// The address in question (if there is one) and why it is not dialled.
+    /// The address in question (if there is one) and why it is not dialed.
     pub fn judge(
         &self,
         claimed: Option<IpAddr>,

@@ -241,9 +241,9 @@ pub struct Endpoint {
     pub owner: UserId,
     /// The company whose task it is.
     pub company: CompanyId,
-    /// The address that is dialled. Never one that the task merely claims.
+    /// The address that is dialed. Never one that the task merely claims.
     pub upstream: SocketAddr,
-    /// True if nobody has confirmed for too long that the address is still the task's: what is open goes on, and nothing is dialled.
+    /// True if nobody has confirmed for too long that the address is still the task's: what is open goes on, and nothing is dialed.
     pub is_unproven: bool,
     /// The public port of a stream endpoint; `None` for one that is reached by its path.
     pub port: Option<u16>,

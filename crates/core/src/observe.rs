@@ -247,7 +247,7 @@ pub struct SessionClaims {
     pub address: Option<IpAddr>,
     /// `internal_ssh_port`: where the SSH server listens.
     pub ssh_port: Option<u16>,
-    /// `internal_stable_ssh_port` is set: what the task announces is a proxy on its loopback, which breaks when it is dialled.
+    /// `internal_stable_ssh_port` is set: what the task announces is a proxy on its loopback, which breaks when it is dialed.
     pub is_kept_alive: bool,
 }
 

@@ -75,7 +75,7 @@ pub enum Refusal {
     },
     /// The task's request cannot be understood.
     BadRequestOfTask(RequestFault),
-    /// The address may not be dialled.
+    /// The address may not be dialed.
     AddressRefused {
         /// The address in question.
         address: Option<IpAddr>,
@@ -162,7 +162,7 @@ pub enum Refusal {
     Starting,
     /// It accepts no connection.
     NotListening {
-        /// The port that was dialled.
+        /// The port that was dialed.
         port: u16,
     },
     /// No route to the address, or no answer to the connection attempt.
@@ -542,7 +542,7 @@ fn address_hint(address: Option<IpAddr>, why: Undialable) -> String {
                 .into()
         }
         Undialable::LinkLocal | Undialable::Metadata | Undialable::Special => {
-            "Addresses of this kind are never dialled.".into()
+            "Addresses of this kind are never dialed.".into()
         }
         Undialable::Own => "This is the gateway itself, or the ClearML server.".into(),
         Undialable::ServerPort => {

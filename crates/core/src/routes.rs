@@ -30,7 +30,7 @@ const SHARDS: usize = 256;
 pub struct Policy {
     /// `LISTEN_QUEUE_NAME`: serve only tasks from these queues; empty = all.
     pub queues: Vec<String>,
-    /// Which addresses may be dialled.
+    /// Which addresses may be dialed.
     pub dial: DialRules,
     /// Who may come in.
     pub access: AccessPolicy,

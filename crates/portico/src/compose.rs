@@ -42,7 +42,7 @@ const PAGE_QUEUE: usize = 512;
 pub struct Options {
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Loopback addresses that may be dialled: `portico dev`'s own samples.
+    /// Loopback addresses that may be dialed: `portico dev`'s own samples.
     pub exempt: Vec<SocketAddr>,
     /// The log, for its count of lost lines.
     pub log: Option<Lines<Vec<u8>>>,

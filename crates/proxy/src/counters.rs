@@ -17,7 +17,7 @@ pub(crate) struct Counts {
     pub(crate) accepted: AtomicU64,
     pub(crate) turned_away: AtomicU64,
     pub(crate) unreadable: AtomicU64,
-    pub(crate) dialled: AtomicU64,
+    pub(crate) dialed: AtomicU64,
     pub(crate) reused: AtomicU64,
     pub(crate) retried: AtomicU64,
     pub(crate) streams: AtomicUsize,
@@ -51,7 +51,7 @@ pub struct ThreadCounts {
     /// Connections that ended with something that is no HTTP request, or with a request broken off.
     pub unreadable: u64,
     /// Connections opened to applications.
-    pub dialled: u64,
+    pub dialed: u64,
     /// Requests that found a connection open.
     pub reused: u64,
     /// Requests sent once more, because the connection that they found had been closed.
@@ -84,7 +84,7 @@ impl Counters {
             accepted: counts.accepted.load(Ordering::Relaxed),
             turned_away: counts.turned_away.load(Ordering::Relaxed),
             unreadable: counts.unreadable.load(Ordering::Relaxed),
-            dialled: counts.dialled.load(Ordering::Relaxed),
+            dialed: counts.dialed.load(Ordering::Relaxed),
             reused: counts.reused.load(Ordering::Relaxed),
             retried: counts.retried.load(Ordering::Relaxed),
             streams: counts.streams.load(Ordering::Relaxed),

@@ -38,7 +38,7 @@ pub struct UpstreamStatus {
     pub address: SocketAddr,
     /// True if it has accepted a connection, ever since the endpoint has this address.
     pub has_accepted: bool,
-    /// How long ago it was dialled for the first time.
+    /// How long ago it was dialed for the first time.
     pub since: Duration,
     /// What is done with the prefix: `Cut` or `Keep`, or `Auto` while that is not decided.
     pub prefix: Prefix,

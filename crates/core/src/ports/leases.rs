@@ -32,7 +32,7 @@ pub struct Lease {
     pub upstream: Option<Upstream>,
 }
 
-/// Where a stream endpoint leads to, as its task told. The address is a claim: it is judged before it is dialled.
+/// Where a stream endpoint leads to, as its task told. The address is a claim: it is judged before it is dialed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Upstream {
     /// The address that the task claims; `None`: the one under which its source knows it.

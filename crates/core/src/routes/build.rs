@@ -161,7 +161,7 @@ impl RouteTable {
     }
 }
 
-/// The addresses that a task claims and that could be dialled, and what it would speak there.
+/// The addresses that a task claims and that could be dialed, and what it would speak there.
 fn claimed(candidates: &[Candidate<'_>]) -> impl Iterator<Item = (SocketAddr, Protocol)> {
     candidates
         .iter()

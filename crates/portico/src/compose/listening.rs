@@ -1,4 +1,4 @@
-//! From the configuration to addresses: which are listened on, which must never be dialled because they are ours, where records go.
+//! From the configuration to addresses: which are listened on, which must never be dialed because they are ours, where records go.
 
 use std::{
     net::{IpAddr, SocketAddr},

@@ -37,7 +37,7 @@ pub(crate) struct World {
     pub(crate) applications: Vec<Application>,
     /// Applications that speak TCP.
     pub(crate) lines: Vec<Line>,
-    /// Addresses that may be dialled and at which nothing listens.
+    /// Addresses that may be dialed and at which nothing listens.
     pub(crate) closed: Vec<SocketAddr>,
     pub(crate) plan: Plan,
     pub(crate) place: Arc<Place>,

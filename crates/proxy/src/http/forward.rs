@@ -201,7 +201,7 @@ impl Turn {
         let began = std::time::Instant::now();
         self.thread
             .counts()
-            .dialled
+            .dialed
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let settings = &self.thread.shared.settings;
         let connecting = pool::connect(lane.upstream.address, settings, &self.thread.others);

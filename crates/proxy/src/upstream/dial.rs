@@ -8,7 +8,7 @@ use tokio::{net::TcpStream, time::timeout};
 /// Probes of a silent connection start after this time and repeat at it.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// Why nothing could be dialled.
+/// Why nothing could be dialed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undialed {
     /// The machine is there, the port is closed.

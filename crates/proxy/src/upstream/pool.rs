@@ -26,7 +26,7 @@ pub(crate) struct Lane {
     pub(crate) upstream: Arc<Upstream>,
     /// The public prefix, as `X-Forwarded-Prefix` has it.
     pub(crate) prefix: HeaderValue,
-    /// The dialled address, as an application may write it into an absolute URL.
+    /// The dialed address, as an application may write it into an absolute URL.
     pub(crate) authority: String,
     idle: RefCell<Vec<Idle>>,
     capacity: usize,

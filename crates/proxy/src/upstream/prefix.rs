@@ -124,7 +124,7 @@ async fn get(address: SocketAddr, path: &str, question: &Question<'_>) -> Result
     Ok(timeout(question.answer, exchange).await.ok().flatten())
 }
 
-/// The refusal for an application that cannot be dialled.
+/// The refusal for an application that cannot be dialed.
 pub(crate) fn undialed(upstream: &Upstream, why: Undialed, is_young: bool) -> Refusal {
     match why {
         Undialed::Unreachable => Refusal::Unreachable,

@@ -324,6 +324,7 @@ fn policy(specs: &[Spec], who: &Who, admission: Admission) -> Arc<Policy> {
         dial: DialRules {
             networks: Vec::new(),
             own: Vec::new(),
+            server: Vec::new(),
             own_streams: Vec::new(),
             exempt: specs.iter().map(|spec| spec.address).collect(),
         },

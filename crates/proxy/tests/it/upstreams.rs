@@ -18,7 +18,7 @@ async fn connections_are_used_again() {
         assert_eq!(client.reply().await.status, 200);
     }
     let counts = gateway.counters.threads()[0];
-    assert_eq!((counts.accepted, counts.dialled, counts.reused), (1, 1, 19));
+    assert_eq!((counts.accepted, counts.dialed, counts.reused), (1, 1, 19));
     assert_eq!(peer.seen.connections(), 1);
 }
 

@@ -104,7 +104,7 @@ fn threads(encoder: &mut DescriptorEncoder<'_>, now: &Readings) -> fmt::Result {
     counter(
         &mut upstream,
         &[("connection", "dialed")],
-        count(|thread| thread.dialled),
+        count(|thread| thread.dialed),
     )?;
     counter(
         &mut upstream,

@@ -42,7 +42,7 @@ fn everything() -> Metrics {
         threads: [3, 4]
             .map(|connections| ThreadCounts {
                 connections,
-                dialled: 5,
+                dialed: 5,
                 streams: 2,
                 streams_accepted: 7,
                 ..ThreadCounts::default()

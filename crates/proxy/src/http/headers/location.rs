@@ -11,7 +11,7 @@ pub(crate) struct Place<'a> {
     pub(crate) router: &'a Origin,
     /// The `Host` that the visitor used and the application saw.
     pub(crate) host: &'a str,
-    /// The dialled address, which an application may take for its own.
+    /// The dialed address, which an application may take for its own.
     pub(crate) upstream: &'a str,
 }
 
