@@ -1,7 +1,7 @@
 """What the how-to pages about Kubernetes say to helm is taken by the chart as it is.
 
-No cluster is needed here: installing becomes rendering. What the pages say to kubectl, skopeo and a registry is not typed by any test
-yet; that belongs to `cargo xtask cluster test`.
+No cluster is needed here: installing becomes rendering. `cargo xtask cluster test` types the same pages as they are, what they say to kubectl,
+skopeo and a registry included.
 """
 
 import re
