@@ -86,7 +86,7 @@ impl RouteTable {
             }
         }
         for (task, candidates) in fresh {
-            let routes = table.routes_of(task, candidates);
+            let routes = table.routes_of(task, candidates, |address| !touched.contains(&address));
             table.replace(task.id, Some(routes));
         }
         let neighbors: HashSet<TaskId> = touched
@@ -94,14 +94,20 @@ impl RouteTable {
             .flat_map(|address| table.claims.claimants(*address))
             .collect();
         for task in neighbors.into_iter().filter_map(|id| observation.task(id)) {
-            let routes = table.routes_of(task, candidates(task, policy, ports));
+            let routes = table.routes_of(task, candidates(task, policy, ports), |_| false);
             table.replace(task.id, Some(routes));
         }
         table.observed = observation.tasks().into();
         table
     }
 
-    fn routes_of(&self, task: &Arc<ObservedTask>, candidates: Vec<Candidate<'_>>) -> TaskRoutes {
+    /// The routes of a task. Addresses that it claims alone for certain (`is_alone`) need no judgement.
+    fn routes_of(
+        &self,
+        task: &Arc<ObservedTask>,
+        candidates: Vec<Candidate<'_>>,
+        is_alone: impl Fn(SocketAddr) -> bool,
+    ) -> TaskRoutes {
         let before = self.task(task.id);
         let known = |endpoint: Endpoint| -> Arc<Endpoint> {
             let mut old = before
@@ -119,7 +125,9 @@ impl RouteTable {
                     |Way {
                          upstream, ask, port, ..
                      }| {
-                        self.claims.judge(upstream, candidate.key.protocol, task)?;
+                        if !is_alone(upstream) {
+                            self.claims.judge(upstream, candidate.key.protocol, task)?;
+                        }
                         Ok(known(Endpoint {
                             id: candidate.key.id(),
                             key: candidate.key.clone(),
