@@ -142,6 +142,10 @@ class Engineer:
         assert published.startswith(f"{url}/service/{task}"), published
         return task
 
+    def shows_console(self, url):
+        """That the console is there. It has a way of its own through the cluster, which may be ready later than the tasks'."""
+        until(lambda: visit(f"{url}/login") == 200, "the console answers")
+
     def __enter__(self):
         return self
 

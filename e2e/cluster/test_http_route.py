@@ -1,7 +1,7 @@
 """The page about HTTPRoutes: a real Gateway in another namespace, which somebody else has made, takes the chart's routes."""
 
 import pytest
-from engineer import Engineer, visit
+from engineer import Engineer
 from world.pages import commands
 
 PAGE = "docs/how-to/http-route.md"
@@ -26,6 +26,6 @@ def test_a_gateways_routes_lead_to_tasks_and_console(engineer):
     engineer.write_values(PAGE)
     engineer.type(UPGRADE)
     engineer.serves("https://gateway.example.com")
-    assert visit("https://console.example.com/login") == 200
+    engineer.shows_console("https://console.example.com")
     told = engineer.type(LOOK)
     assert "gateway.example.com" in told and "console.example.com" in told

@@ -1,7 +1,7 @@
 """The page about node ports: the guide's second values, without an ingress, over plain HTTP."""
 
 import pytest
-from engineer import Engineer, visit
+from engineer import Engineer
 from kubernetes_world import NODE
 from world.pages import commands
 
@@ -27,6 +27,6 @@ def test_tasks_are_served_at_a_node_port_and_the_console_and_streams_at_others(e
     engineer.write_values(PAGE, 1, 2, replacing=PORTS)
     engineer.type(UPGRADE)
     engineer.serves(f"http://{NODE}:30090")
-    assert visit(f"http://{NODE}:30091/login") == 200
+    engineer.shows_console(f"http://{NODE}:30091")
     service = engineer.cluster.get(engineer.namespace, "service", "main-portico-stream")
     assert [port["nodePort"] for port in service["spec"]["ports"]] == [30092, 30093, 30094]

@@ -14,7 +14,7 @@ use crate::{
 
 /// All tasks that ask for an endpoint or did so until they ended, sorted by id. A source that sees an unchanged task again hands
 /// on the same `Arc`: that is how a new route table finds out cheaply what is new.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     tasks: Vec<Arc<ObservedTask>>,
 }
@@ -46,7 +46,7 @@ impl Observation {
 }
 
 /// One task as its source tells of it. Only what decisions need: no secrets, nothing that changes without meaning.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedTask {
     /// Identity.
     pub id: TaskId,

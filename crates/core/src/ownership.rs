@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{clock::Timestamp, observe::ObservedTask, streams};
 
-pub use assign::assign;
+pub use assign::Assigned;
 
 /// A gateway that has not been heard of for so long loses its tasks.
 pub const SILENCE: Duration = Duration::from_mins(1);

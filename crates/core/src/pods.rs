@@ -9,7 +9,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use crate::{endpoint::TaskId, observe::Request};
 
-pub use join::{join, unproven};
+pub use join::{Joined, unproven};
 
 /// All pods that live now and belong to a task, and the tasks whose pods are gone. A whole list, never a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

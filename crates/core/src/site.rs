@@ -1,6 +1,6 @@
 //! Where the gateway is seen from outside. `ROUTER_URL` is the only truth for scheme, host and origin.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use http::{Uri, uri::Authority};
 use sha2::{Digest, Sha256};
@@ -130,10 +130,13 @@ pub struct Site {
 impl Site {
     /// The path prefix of an endpoint, without the closing slash: `/service/<task>` or `/service/<task>__<slug>`.
     pub fn prefix(task: TaskId, slug: Option<&Slug>) -> String {
-        match slug {
-            Some(slug) => format!("/{SERVICE}/{task}__{slug}"),
-            None => format!("/{SERVICE}/{task}"),
+        let mut prefix =
+            String::with_capacity(SERVICE.len() + TaskId::LENGTH + 4 + slug.map_or(0, |slug| slug.as_str().len()));
+        let _ = write!(prefix, "/{SERVICE}/{task}");
+        if let Some(slug) = slug {
+            let _ = write!(prefix, "__{slug}");
         }
+        prefix
     }
 
     /// The URL that programs use, with the closing slash (`clearml-protocol` of the SDK: its path is the public prefix).

@@ -2,80 +2,107 @@
 
 use std::sync::Arc;
 
-use super::{Gateway, owner};
+use super::{Gateway, StreamPlace, owner};
 use crate::{
     clock::Timestamp,
     observe::{Ask, Observation, ObservedTask, OwningGateway},
 };
 
-/// The same tasks, each with the gateway that owns it, as `own` sees it among all `gateways`.
-///
-/// * Where `own` publishes nothing, it owns all: nobody else gives ports in its place, and what it does harms nobody.
-/// * Where no gateway is able to own a task – ourselves included –, what was said in `previous` stays: the API server is away, and the
-///   others think the same.
-/// * A public address of another gateway that stands in a task is not the task's own: what stands beside it tells where the task is.
-///
-/// Tasks that have not changed since `previous`, the last result, are handed on as the same `Arc`.
-pub fn assign(
-    observation: &Observation,
-    gateways: &[Gateway],
-    own: &str,
-    previous: &Observation,
-    now: Timestamp,
-) -> Observation {
-    let others: Vec<&Gateway> = gateways.iter().filter(|gateway| *gateway.name != *own).collect();
-    let publishes = gateways
-        .iter()
-        .all(|gateway| *gateway.name != *own || gateway.publishes);
-    let owning = |task: &ObservedTask| {
-        if others.is_empty() || !publishes {
-            return OwningGateway::This;
-        }
-        match owner(gateways, task, now) {
-            Some(owner) if *owner.name == *own => OwningGateway::This,
-            Some(owner) => OwningGateway::Another(owner.name.clone()),
-            None => previous
-                .task(task.id)
-                .map_or(OwningGateway::Nobody, |before| before.standing.owning_gateway.clone()),
-        }
-    };
-    let assigned = observation.tasks().iter().map(|task| {
-        let owning_gateway = owning(task);
-        let is_claimed = |ask: &Ask| is_anothers(ask, &others).then(|| task_port(ask)).flatten();
-        let mut asks = task.requests.iter().filter_map(|request| request.ask.as_ref().ok());
-        let is_same = task.standing.owning_gateway == owning_gateway && asks.find_map(is_claimed).is_none();
-        let assigned = if is_same {
-            task.clone()
-        } else {
-            let mut assigned = ObservedTask::clone(task);
-            assigned.standing.owning_gateway = owning_gateway;
-            for ask in assigned
-                .requests
-                .iter_mut()
-                .filter_map(|request| request.ask.as_mut().ok())
-            {
-                if let Some(port) = is_claimed(ask) {
-                    ask.port = port;
-                    (ask.stream.host, ask.stream.port) = (None, Some(port));
-                }
+/// An observation with owners, and what it was made of: what did not change since is not made anew.
+#[derive(Debug, Default)]
+pub struct Assigned {
+    tasks: Arc<Observation>,
+    /// Where the other gateways' streams are found.
+    places: Vec<StreamPlace>,
+    observation: Arc<Observation>,
+}
+
+impl Assigned {
+    /// The tasks, each with the gateway that owns it, as one of the gateways (`own` below) sees it among all.
+    ///
+    /// * Where `own` publishes nothing, it owns all: nobody else gives ports in its place, and what it does harms nobody.
+    /// * Where no gateway is able to own a task – ourselves included –, what was said before stays: the API server is away, and the
+    ///   others think the same.
+    /// * A public address of another gateway that stands in a task is not the task's own: what stands beside it tells where the task
+    ///   is.
+    pub fn observation(&self) -> &Arc<Observation> {
+        &self.observation
+    }
+
+    /// The same for these tasks and gateways. Tasks that look as before are handed on as the same `Arc`.
+    #[must_use]
+    pub fn next(&self, tasks: Arc<Observation>, gateways: &[Gateway], own: &str, now: Timestamp) -> Self {
+        let others = || gateways.iter().filter(|gateway| *gateway.name != *own);
+        let places: Vec<StreamPlace> = others().filter_map(|other| other.streams.clone()).collect();
+        let publishes = gateways
+            .iter()
+            .all(|gateway| *gateway.name != *own || gateway.publishes);
+        let is_alone = !publishes || others().next().is_none();
+        let owning = |task: &ObservedTask, before: Option<&Arc<ObservedTask>>| {
+            if is_alone {
+                return OwningGateway::This;
             }
-            Arc::new(assigned)
+            match owner(gateways, task, now) {
+                Some(owner) if *owner.name == *own => OwningGateway::This,
+                Some(owner) => OwningGateway::Another(owner.name.clone()),
+                None => before.map_or(OwningGateway::Nobody, |before| before.standing.owning_gateway.clone()),
+            }
         };
-        match previous.task(task.id) {
-            Some(before) if *before == assigned => before.clone(),
-            _ => assigned,
+        let is_same_ground = places == self.places;
+        let assigned = tasks.tasks().iter().map(|task| {
+            let before = self.observation.task(task.id);
+            let owning_gateway = owning(task, before);
+            let is_same = |before: &&Arc<ObservedTask>| {
+                is_same_ground
+                    && before.standing.owning_gateway == owning_gateway
+                    && self.tasks.task(task.id).is_some_and(|known| Arc::ptr_eq(known, task))
+            };
+            if let Some(before) = before.filter(is_same) {
+                return before.clone();
+            }
+            let assigned = with_owner(task, &owning_gateway, &places);
+            before
+                .filter(|before| **before == assigned)
+                .cloned()
+                .unwrap_or(assigned)
+        });
+        let observation = Arc::new(Observation::new(assigned.collect()));
+        Self {
+            tasks,
+            places,
+            observation,
         }
-    });
-    Observation::new(assigned.collect())
+    }
+}
+
+/// The task itself where nothing about it is to be said.
+fn with_owner(task: &Arc<ObservedTask>, owner: &OwningGateway, places: &[StreamPlace]) -> Arc<ObservedTask> {
+    let is_claimed = |ask: &Ask| is_anothers(ask, places).then(|| task_port(ask)).flatten();
+    let mut asks = task.requests.iter().filter_map(|request| request.ask.as_ref().ok());
+    if task.standing.owning_gateway == *owner && asks.find_map(is_claimed).is_none() {
+        return task.clone();
+    }
+    let mut assigned = ObservedTask::clone(task);
+    assigned.standing.owning_gateway = owner.clone();
+    for ask in assigned
+        .requests
+        .iter_mut()
+        .filter_map(|request| request.ask.as_mut().ok())
+    {
+        if let Some(port) = is_claimed(ask) {
+            ask.port = port;
+            (ask.stream.host, ask.stream.port) = (None, Some(port));
+        }
+    }
+    Arc::new(assigned)
 }
 
 /// True if another gateway's public address stands in the task.
-fn is_anothers(ask: &Ask, others: &[&Gateway]) -> bool {
+fn is_anothers(ask: &Ask, places: &[StreamPlace]) -> bool {
     let (Some(host), Some(port)) = (&ask.stream.host, ask.stream.port) else {
         return false;
     };
-    let mut places = others.iter().filter_map(|other| other.streams.as_ref());
-    places.any(|place| place.holds(host, port))
+    places.iter().any(|place| place.holds(host, port))
 }
 
 /// The task's own port, where another gateway's stands in its place.

@@ -150,15 +150,19 @@ fn stream(host: &str, port: u16, upstream: Option<u16>) -> ObservedTask {
 
 /// What `main` makes of a task beside these gateways.
 fn assigned(task: ObservedTask, gateways: &[Gateway]) -> ObservedTask {
-    let seen = Observation::new(vec![Arc::new(task)]);
     let now = Timestamp::from_secs(1010);
-    let assigned = assign(&seen, gateways, "main", &Observation::default(), now);
-    let again = assign(&seen, gateways, "main", &assigned, now);
-    assert!(
-        Arc::ptr_eq(&assigned.tasks()[0], &again.tasks()[0]),
-        "what has not changed is the same value"
-    );
-    ObservedTask::clone(&assigned.tasks()[0])
+    let seen = |task| Arc::new(Observation::new(vec![task]));
+    let (task, twin) = (Arc::new(task.clone()), Arc::new(task));
+    let assigned = Assigned::default().next(seen(task.clone()), gateways, "main", now);
+    let owned = assigned.observation().tasks()[0].clone();
+    for task in [task, twin] {
+        let again = assigned.next(seen(task), gateways, "main", now);
+        assert!(
+            Arc::ptr_eq(&owned, &again.observation().tasks()[0]),
+            "what has not changed is the same value"
+        );
+    }
+    ObservedTask::clone(&owned)
 }
 
 #[test]
@@ -191,17 +195,13 @@ fn every_task_is_seen_and_one_gateway_owns_it() {
 #[test]
 fn while_nobody_is_heard_the_owner_stays() {
     let gateways = [gateway("main", 2, &[]), gateway("other", 1, &[])];
-    let seen = Observation::new(vec![Arc::new(task(None, None))]);
-    let at =
-        |seconds, previous: &Observation| assign(&seen, &gateways, "main", previous, Timestamp::from_secs(seconds));
-    let before = at(1010, &Observation::default());
+    let seen = Arc::new(Observation::new(vec![Arc::new(task(None, None))]));
+    let at = |seconds, before: &Assigned| before.next(seen.clone(), &gateways, "main", Timestamp::from_secs(seconds));
+    let owner = |assigned: &Assigned| assigned.observation().tasks()[0].standing.owning_gateway.clone();
+    let before = at(1010, &Assigned::default());
     let after = at(2000, &before);
-    assert_eq!(
-        after.tasks()[0].standing.owning_gateway,
-        OwningGateway::Another("other".into())
-    );
-    let unknown = at(2000, &Observation::default());
-    assert_eq!(unknown.tasks()[0].standing.owning_gateway, OwningGateway::Nobody);
+    assert_eq!(owner(&after), OwningGateway::Another("other".into()));
+    assert_eq!(owner(&at(2000, &Assigned::default())), OwningGateway::Nobody);
 }
 
 #[test]

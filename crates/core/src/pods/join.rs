@@ -8,45 +8,72 @@ use crate::{
     observe::{Observation, ObservedTask, Request, RequestFault, Workload},
 };
 
-/// What remains of an observation where pods are the truth:
-///
-/// * a task is known by the addresses of its living pods alone, the first rank first. What the task claims counts if it is one of
-///   them; otherwise the first is meant.
-/// * a task whose pods are gone stays, without any address: its visitors are told, and what was published is withdrawn.
-/// * a task that never had a pod here is another gateway's, or not yet anybody's: it is not here.
-/// * the pod's label tells the queue, unless it agrees with what the task says. The same goes for the gateway that is named.
-/// * what the annotation of a pod asks for is asked for, beside what the task asks. Where both ask for one endpoint, the task says
-///   where it is, and only those are let in whom both let in: any colleague may edit the task, but not the pod.
-///
-/// `previous` is the last result: tasks that have not changed are handed on as the same `Arc`.
-pub fn join(observation: &Observation, pods: &Pods, rules: PodRules, previous: &Observation) -> Observation {
-    let refused: HashMap<&str, PodFault> = pods
-        .faults(rules)
-        .into_iter()
-        .map(|(pod, fault)| (&*pod.uid, fault))
-        .collect();
-    let joined = observation.tasks().iter().filter_map(|task| {
-        let own = pods.of(task.id);
-        if own.is_empty() && !pods.is_gone(task.id) {
-            return None;
-        }
-        let dialed: Vec<&Pod> = own
-            .iter()
-            .filter(|pod| !refused.contains_key(&*pod.uid))
-            .map(|pod| &**pod)
+/// An observation seen through pods, and what it was made of: what did not change since is not looked at again.
+#[derive(Debug, Default)]
+pub struct Joined {
+    tasks: Arc<Observation>,
+    pods: Arc<Pods>,
+    /// Why pods are not dialed, by their `uid`.
+    refused: HashMap<Arc<str>, PodFault>,
+    observation: Arc<Observation>,
+}
+
+impl Joined {
+    /// What remains of the tasks where pods are the truth:
+    ///
+    /// * a task is known by the addresses of its living pods alone, the first rank first. What the task claims counts if it is one of
+    ///   them; otherwise the first is meant.
+    /// * a task whose pods are gone stays, without any address: its visitors are told, and what was published is withdrawn.
+    /// * a task that never had a pod here is another gateway's, or not yet anybody's: it is not here.
+    /// * the pod's label tells the queue, unless it agrees with what the task says. The same goes for the gateway that is named.
+    /// * what the annotation of a pod asks for is asked for, beside what the task asks. Where both ask for one endpoint, the task says
+    ///   where it is, and only those are let in whom both let in: any colleague may edit the task, but not the pod.
+    pub fn observation(&self) -> &Arc<Observation> {
+        &self.observation
+    }
+
+    /// The same for these tasks and pods. Tasks that look as before are handed on as the same `Arc`.
+    #[must_use]
+    pub fn next(&self, tasks: Arc<Observation>, pods: Arc<Pods>, rules: PodRules) -> Self {
+        let refused: HashMap<Arc<str>, PodFault> = pods
+            .faults(rules)
+            .into_iter()
+            .map(|(pod, fault)| (pod.uid.clone(), fault))
             .collect();
-        let mut seen = see(task, own, &dialed);
-        let fault = own.iter().find_map(|pod| refused.get(&*pod.uid));
-        seen.standing.workload = match fault {
-            _ if !dialed.is_empty() => Workload::Known,
-            Some(fault) => Workload::Refused(fault.brief().into()),
-            None => Workload::Gone,
-        };
-        let known = [Some(task), previous.task(task.id)];
-        let same = known.into_iter().flatten().find(|known| ***known == seen);
-        Some(same.cloned().unwrap_or_else(|| Arc::new(seen)))
-    });
-    Observation::new(joined.collect())
+        let joined = tasks.tasks().iter().filter_map(|task| {
+            let own = pods.of(task.id);
+            let is_gone = pods.is_gone(task.id);
+            if own.is_empty() && !is_gone {
+                return None;
+            }
+            let before = self.observation.task(task.id);
+            if let Some(before) = before.filter(|_| self.is_same(task, own, &refused)) {
+                return Some(before.clone());
+            }
+            let seen = see(task, own, &refused);
+            let known = [Some(task), before];
+            let same = known.into_iter().flatten().find(|known| ***known == seen);
+            Some(same.cloned().unwrap_or_else(|| Arc::new(seen)))
+        });
+        let observation = Arc::new(Observation::new(joined.collect()));
+        Self {
+            tasks,
+            pods,
+            refused,
+            observation,
+        }
+    }
+
+    /// True if a task, its pods and their faults are those that were joined last. A task without pods that was joined was gone.
+    fn is_same(&self, task: &Arc<ObservedTask>, own: &[Arc<Pod>], refused: &HashMap<Arc<str>, PodFault>) -> bool {
+        let before = self.pods.of(task.id);
+        self.tasks.task(task.id).is_some_and(|before| Arc::ptr_eq(before, task))
+            && own.len() == before.len()
+            && own.iter().zip(before).all(|(now, before)| Arc::ptr_eq(now, before))
+            && own
+                .iter()
+                .all(|pod| refused.get(&pod.uid) == self.refused.get(&pod.uid))
+    }
 }
 
 /// The same tasks, when the pods were seen last too long ago: their addresses may be other pods' by now.
@@ -61,14 +88,16 @@ pub fn unproven(observation: &Observation) -> Observation {
     Observation::new(unproven.collect())
 }
 
-fn see(task: &ObservedTask, own: &[Arc<Pod>], dialed: &[&Pod]) -> ObservedTask {
+fn see(task: &ObservedTask, own: &[Arc<Pod>], refused: &HashMap<Arc<str>, PodFault>) -> ObservedTask {
+    let is_dialed = |pod: &&Arc<Pod>| !refused.contains_key(&pod.uid);
+    let dialed: Vec<&Pod> = own.iter().filter(is_dialed).map(|pod| &**pod).collect();
     let addresses: Vec<IpAddr> = dialed.iter().flat_map(|pod| &pod.addresses).copied().collect();
     let mut seen = task.clone();
     for ask in seen.requests.iter_mut().filter_map(|request| request.ask.as_mut().ok()) {
         let claimed = ask.claimed.map(|claimed| claimed.to_canonical());
         ask.claimed = claimed.filter(|claimed| addresses.contains(claimed));
     }
-    for pod in dialed {
+    for pod in &dialed {
         for asked in &pod.requests {
             let is_given_twice = pod.requests.iter().filter(|other| is_same(other, asked)).count() > 1;
             let mut asked = at(pod, asked.clone());
@@ -87,6 +116,11 @@ fn see(task: &ObservedTask, own: &[Arc<Pod>], dialed: &[&Pod]) -> ObservedTask {
     (seen.queue, seen.standing.is_queue_label) = queue(task, own);
     let named = own.iter().find_map(|pod| pod.gateway.as_ref());
     seen.standing.named_gateway = named.or(task.standing.named_gateway.as_ref()).cloned();
+    seen.standing.workload = match own.iter().find_map(|pod| refused.get(&pod.uid)) {
+        _ if !dialed.is_empty() => Workload::Known,
+        Some(fault) => Workload::Refused(fault.brief().into()),
+        None => Workload::Gone,
+    };
     seen
 }
 

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     access::{AccessPolicy, AccessRule, RuleSource, Who},
@@ -76,8 +78,12 @@ fn pods(live: impl IntoIterator<Item = Pod>) -> Pods {
 }
 
 fn joined(tasks: impl IntoIterator<Item = ObservedTask>, pods: &Pods) -> Observation {
-    let seen = Observation::new(tasks.into_iter().map(Arc::new).collect());
-    join(&seen, pods, DIALS, &Observation::default())
+    join(Observation::new(tasks.into_iter().map(Arc::new).collect()), pods, DIALS)
+}
+
+fn join(seen: Observation, pods: &Pods, rules: PodRules) -> Observation {
+    let joined = Joined::default().next(Arc::new(seen), Arc::new(pods.clone()), rules);
+    Observation::clone(joined.observation())
 }
 
 /// Where the first request of a task leads, even if the operator allowed every network.
@@ -181,7 +187,7 @@ fn a_pod_on_the_nodes_network_is_refused_unless_allowed() {
     };
     assert_eq!(pods.faults(allowed), []);
     let seen = Observation::new(vec![Arc::new(task('a', None))]);
-    let seen = join(&seen, &pods, allowed, &Observation::default());
+    let seen = join(seen, &pods, allowed);
     assert_eq!(dialed(&seen, 'a').as_deref(), Ok("10.0.0.1:80"));
 }
 
@@ -345,22 +351,77 @@ fn the_pods_label_tells_the_queue_and_the_task_its_full_name() {
 
 #[test]
 fn what_has_not_changed_is_the_same_value() {
-    let seen = Observation::new(vec![Arc::new(task('a', None)), Arc::new(task('b', None))]);
-    let before = join(
-        &seen,
-        &pods([pod('a', 0, "10.0.0.1"), pod('b', 0, "10.0.0.2")]),
-        DIALS,
-        &Observation::default(),
-    );
-    let after = join(
-        &seen,
-        &pods([pod('a', 0, "10.0.0.1"), pod('b', 0, "10.0.0.3")]),
-        DIALS,
-        &before,
-    );
-    let same = |digit| Arc::ptr_eq(before.task(id(digit)).unwrap(), after.task(id(digit)).unwrap());
+    let seen = Arc::new(Observation::new(vec![
+        Arc::new(task('a', None)),
+        Arc::new(task('b', None)),
+    ]));
+    let beside = |address| Arc::new(pods([pod('a', 0, "10.0.0.1"), pod('b', 0, address)]));
+    let before = Joined::default().next(seen.clone(), beside("10.0.0.2"), DIALS);
+    let after = before.next(seen, beside("10.0.0.3"), DIALS);
+    let same = |digit| {
+        let tasks = [&before, &after].map(|joined| joined.observation().task(id(digit)).unwrap());
+        Arc::ptr_eq(tasks[0], tasks[1])
+    };
     assert!(same('a'));
     assert!(!same('b'));
+}
+
+/// Tasks and pods as they come one after another: few of each, so that they meet, vanish and come back.
+fn sights() -> impl Strategy<Value = Vec<(Arc<Observation>, Arc<Pods>)>> {
+    let address = (0_u8..4).prop_map(|last| format!("10.0.0.{last}"));
+    let tasks = proptest::collection::btree_map(0_usize..4, proptest::option::of(address.clone()), 0..4);
+    let one = (0_usize..4, 0_u16..2, address, proptest::bool::weighted(0.1));
+    let pods = proptest::collection::vec(one, 0..6);
+    let gone = proptest::collection::vec(0_usize..4, 0..3);
+    let letter = |number: usize| char::from(b"abcd"[number]);
+    let sight = (tasks, pods, gone).prop_map(move |(tasks, pods, gone)| {
+        let tasks = tasks
+            .into_iter()
+            .map(|(at, claimed)| Arc::new(task(letter(at), claimed.as_deref())));
+        let pods = pods.into_iter().map(|(at, rank, address, has_host_network)| {
+            Arc::new(Pod {
+                has_host_network,
+                ..pod(letter(at), rank, &address)
+            })
+        });
+        let gone = gone.into_iter().map(|at| id(letter(at)));
+        (
+            Observation::new(tasks.collect()),
+            Pods::new(pods.collect(), gone.collect()),
+        )
+    });
+    proptest::collection::vec(sight, 1..8).prop_map(|mut sights| {
+        // What is equal is the same value, as it comes from the sources.
+        for at in 1..sights.len() {
+            let (before, now) = sights.split_at_mut(at);
+            let ((tasks_before, pods_before), (tasks, pods)) = (&before[at - 1], &mut now[0]);
+            let same = |task: &Arc<ObservedTask>| {
+                let known = tasks_before.task(task.id).filter(|known| *known == task);
+                known.unwrap_or(task).clone()
+            };
+            *tasks = Observation::new(tasks.tasks().iter().map(same).collect());
+            for pod in &mut pods.live {
+                let known = pods_before.live.iter().find(|known| *known == pod);
+                *pod = known.unwrap_or(pod).clone();
+            }
+        }
+        sights
+            .into_iter()
+            .map(|(tasks, pods)| (Arc::new(tasks), Arc::new(pods)))
+            .collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_was_joined_before_changes_nothing(sights in sights()) {
+        let mut joined = Joined::default();
+        for (tasks, pods) in sights {
+            let anew = Joined::default().next(tasks.clone(), pods.clone(), DIALS);
+            joined = joined.next(tasks, pods, DIALS);
+            prop_assert_eq!(joined.observation(), anew.observation());
+        }
+    }
 }
 
 #[test]

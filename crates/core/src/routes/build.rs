@@ -12,6 +12,7 @@ use crate::{
     endpoint::{Endpoint, Protocol, TaskId},
     observe::{Observation, ObservedTask, Workload},
     ports::PortBook,
+    refusal::Refusal,
     site::Site,
 };
 
@@ -73,20 +74,16 @@ impl RouteTable {
                 table.replace(old.id, None);
             }
         }
-        let fresh: Vec<_> = changes
-            .into_iter()
-            .filter_map(|(_, new)| new.map(|new| (new, candidates(new, policy, ports))))
-            .collect();
-        for (task, candidates) in &fresh {
-            for (address, protocol) in claimed(candidates) {
+        for task in changes.into_iter().filter_map(|(_, new)| new) {
+            let candidates = candidates(task, policy, ports);
+            for (address, protocol) in claimed(&candidates) {
                 // Somebody else's routes depend on it only if somebody else is there.
                 if table.claims.add(address, protocol, task) > 1 {
                     touched.insert(address);
                 }
             }
-        }
-        for (task, candidates) in fresh {
-            let routes = table.routes_of(task, candidates, |address| !touched.contains(&address));
+            // Where an address is touched, all who claim it are judged below.
+            let routes = table.routes_of(task, candidates, |_, _| Ok(()));
             table.replace(task.id, Some(routes));
         }
         let neighbors: HashSet<TaskId> = touched
@@ -94,19 +91,20 @@ impl RouteTable {
             .flat_map(|address| table.claims.claimants(*address))
             .collect();
         for task in neighbors.into_iter().filter_map(|id| observation.task(id)) {
-            let routes = table.routes_of(task, candidates(task, policy, ports), |_| false);
+            let judge = |address, protocol| table.claims.judge(address, protocol, task);
+            let routes = table.routes_of(task, candidates(task, policy, ports), judge);
             table.replace(task.id, Some(routes));
         }
         table.observed = observation.tasks().into();
         table
     }
 
-    /// The routes of a task. Addresses that it claims alone for certain (`is_alone`) need no judgement.
+    /// The routes of a task. `judge` tells whether it may have an address among the others.
     fn routes_of(
         &self,
         task: &Arc<ObservedTask>,
         candidates: Vec<Candidate<'_>>,
-        is_alone: impl Fn(SocketAddr) -> bool,
+        judge: impl Fn(SocketAddr, Protocol) -> Result<(), Refusal>,
     ) -> TaskRoutes {
         let before = self.task(task.id);
         let known = |endpoint: Endpoint| -> Arc<Endpoint> {
@@ -118,39 +116,31 @@ impl RouteTable {
                 .cloned()
                 .unwrap_or_else(|| Arc::new(endpoint))
         };
-        let routes = candidates
-            .into_iter()
-            .map(|candidate| {
-                let outcome = candidate.outcome.and_then(
-                    |Way {
-                         upstream, ask, port, ..
-                     }| {
-                        if !is_alone(upstream) {
-                            self.claims.judge(upstream, candidate.key.protocol, task)?;
-                        }
-                        Ok(known(Endpoint {
-                            id: candidate.key.id(),
-                            key: candidate.key.clone(),
-                            slug: candidate.slug.clone(),
-                            prefix: Site::prefix(task.id, candidate.slug.as_ref()).into(),
-                            task_name: task.name.clone(),
-                            owner: task.owner.clone(),
-                            company: task.company.clone(),
-                            upstream,
-                            is_unproven: task.standing.workload == Workload::Unproven,
-                            port,
-                            prefix_choice: ask.prefix,
-                            access: self.policy.access.rule_for(task, ask.access.as_ref()),
-                        }))
-                    },
-                );
-                Route {
-                    key: candidate.key,
-                    slug: candidate.slug,
-                    outcome,
-                }
-            })
-            .collect();
+        let route = |candidate: Candidate<'_>| {
+            let (key, slug) = (candidate.key, candidate.slug);
+            let endpoint = |way: Way<'_>| {
+                judge(way.upstream, key.protocol)?;
+                Ok(known(Endpoint {
+                    id: key.id(),
+                    key: key.clone(),
+                    slug: slug.clone(),
+                    prefix: Site::prefix(task.id, slug.as_ref()).into(),
+                    task_name: task.name.clone(),
+                    owner: task.owner.clone(),
+                    company: task.company.clone(),
+                    upstream: way.upstream,
+                    is_unproven: task.standing.workload == Workload::Unproven,
+                    port: way.port,
+                    prefix_choice: way.ask.prefix,
+                    access: self.policy.access.rule_for(task, way.ask.access.as_ref()),
+                }))
+            };
+            let outcome = candidate.outcome.and_then(endpoint);
+            Route { key, slug, outcome }
+        };
+        // Not collected: that would be in the candidates' place, and leave holes in the memory.
+        let mut routes = Vec::with_capacity(candidates.len());
+        routes.extend(candidates.into_iter().map(route));
         TaskRoutes {
             task: task.clone(),
             routes,

@@ -7,8 +7,8 @@ use portico_core::{
     endpoint::TaskId,
     live::{Live, Nudge, live},
     observe::{Observation, SourceHealth},
-    ownership::{Gateway, StreamPlace},
-    pods::{PodRules, Pods},
+    ownership::{Assigned, Gateway, StreamPlace},
+    pods::{Joined, PodRules, Pods},
     state::StateStore,
 };
 use portico_kubernetes::{
@@ -141,7 +141,9 @@ impl Cluster {
             name: config.site.name.as_str().into(),
             rules,
             stale: discovery.stale,
-            was_stale: false.into(),
+            was_stale: false,
+            joined: Joined::default(),
+            assigned: Assigned::default(),
             clock: clock.clone(),
             observation,
             health,

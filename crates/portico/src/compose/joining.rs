@@ -1,19 +1,13 @@
 //! From tasks, pods and gateways to the one observation that routes are made of.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use portico_core::{
     clock::{Clock, Timestamp},
     live::{Live, Publish},
     observe::{Observation, SourceHealth},
-    ownership::assign,
-    pods::{PodRules, Pods, join, unproven},
+    ownership::Assigned,
+    pods::{Joined, PodRules, Pods, unproven},
 };
 use portico_kubernetes::Gateways;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +29,10 @@ pub(super) struct Joining {
     pub(super) rules: PodRules,
     /// How long the pods that were seen last are dialed without a new proof.
     pub(super) stale: Duration,
-    pub(super) was_stale: AtomicBool,
+    pub(super) was_stale: bool,
+    /// What came of it last.
+    pub(super) joined: Joined,
+    pub(super) assigned: Assigned,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observation: Publish<Observation>,
     pub(super) health: Publish<SourceHealth>,
@@ -60,22 +57,23 @@ impl Joining {
         }
     }
 
-    fn step(&self) {
+    fn step(&mut self) {
         let (tasks, pods) = (self.task_health.get(), self.pod_health.get());
         // Half a view would show tasks as gone.
         let both = tasks.observed.zip(pods.observed).map(|(tasks, pods)| tasks.min(pods));
         let observed = both.filter(|_| self.knows_gateways());
         if observed.is_some() {
-            let before = self.observation.get();
-            let joined = join(&self.tasks.get(), &self.pods.get(), self.rules, &before);
+            self.joined = self.joined.next(self.tasks.get(), self.pods.get(), self.rules);
             let joined = if self.is_stale(&pods) {
-                unproven(&joined)
+                Arc::new(unproven(self.joined.observation()))
             } else {
-                joined
+                self.joined.observation().clone()
             };
-            let now = assign(&joined, &self.gateways.get(), &self.name, &before, self.clock.now());
-            if now != *before {
-                self.observation.publish(now);
+            let now = self.clock.now();
+            self.assigned = self.assigned.next(joined, &self.gateways.get(), &self.name, now);
+            let seen = self.assigned.observation();
+            if *seen != self.observation.get() {
+                self.observation.publish(seen.clone());
             }
         }
         let health = SourceHealth {
@@ -90,17 +88,18 @@ impl Joining {
 
 impl Joining {
     /// True if the pods were proven last so long ago that an address may be another pod's by now.
-    fn is_stale(&self, pods: &SourceHealth) -> bool {
-        let stale = pods.observed.is_some_and(|at| self.clock.now().since(at) >= self.stale);
-        if stale && !self.was_stale.swap(true, Ordering::Relaxed) {
+    fn is_stale(&mut self, pods: &SourceHealth) -> bool {
+        let is_stale = pods.observed.is_some_and(|at| self.clock.now().since(at) >= self.stale);
+        let was_stale = std::mem::replace(&mut self.was_stale, is_stale);
+        if is_stale && !was_stale {
             tracing::error!(
                 "kubernetes has not been heard of for too long: what is open goes on, nothing new is dialed"
             );
         }
-        if !stale && self.was_stale.swap(false, Ordering::Relaxed) {
+        if !is_stale && was_stale {
             tracing::info!("kubernetes is heard of again: everything is dialed as before");
         }
-        stale
+        is_stale
     }
 
     /// Whoever believed to be alone for a moment would write over what another gateway has written.

@@ -85,22 +85,24 @@ fn joining(tasks: &[u8], pods: &[u8], gateways: Gateways) -> Joining {
         name: "main".into(),
         rules: PodRules::default(),
         stale: Duration::from_mins(10),
-        was_stale: false.into(),
+        was_stale: false,
+        joined: Joined::default(),
+        assigned: Assigned::default(),
         clock: Arc::new(ManualClock::at(at(0))),
         observation: live(Observation::default()).0,
         health: live(SourceHealth::default()).0,
     }
 }
 
-fn seen(joining: &Joining) -> Vec<TaskId> {
+fn seen(joining: &mut Joining) -> Vec<TaskId> {
     joining.step();
     joining.observation.get().tasks().iter().map(|task| task.id).collect()
 }
 
 #[test]
 fn tasks_are_seen_where_their_pods_are() {
-    let joining = joining(&[1, 2], &[1], Vec::new());
-    assert_eq!(seen(&joining), [id(1)]);
+    let mut joining = joining(&[1, 2], &[1], Vec::new());
+    assert_eq!(seen(&mut joining), [id(1)]);
     let observation = joining.observation.get();
     assert_eq!(
         observation.tasks()[0].addresses[..],
@@ -113,7 +115,7 @@ fn tasks_are_seen_where_their_pods_are() {
 fn half_a_view_is_none() {
     let mut blind = joining(&[1], &[], Vec::new());
     blind.pod_health = Live::fixed(SourceHealth::default());
-    assert_eq!(seen(&blind), []);
+    assert_eq!(seen(&mut blind), []);
     assert_eq!(blind.health.get().observed, None);
     let mut failing = joining(&[1], &[1], Vec::new());
     failing.pod_health = Live::fixed(SourceHealth {
@@ -124,7 +126,7 @@ fn half_a_view_is_none() {
             detail: "no route".into(),
         }),
     });
-    assert_eq!(seen(&failing), [id(1)], "what was seen still holds");
+    assert_eq!(seen(&mut failing), [id(1)], "what was seen still holds");
     let health = failing.health.get();
     assert_eq!(health.observed, Some(at(-7)));
     assert_eq!(
@@ -133,7 +135,7 @@ fn half_a_view_is_none() {
     );
 }
 
-fn owning(joining: &Joining) -> Vec<OwningGateway> {
+fn owning(joining: &mut Joining) -> Vec<OwningGateway> {
     joining.step();
     let observation = joining.observation.get();
     let tasks = observation.tasks().iter();
@@ -148,17 +150,21 @@ fn another(name: &str) -> OwningGateway {
 fn a_task_is_served_by_all_gateways_and_owned_by_one() {
     let ours = gateway("main", &[], at(0));
     let both = vec![ours.clone(), gateway("gpu", &["gpu"], at(0))];
-    let beside = joining(&[1], &[1], both.clone());
-    assert_eq!(seen(&beside), [id(1)]);
-    assert_eq!(owning(&beside), [another("gpu")], "the other names its queue");
+    let mut beside = joining(&[1], &[1], both.clone());
+    assert_eq!(seen(&mut beside), [id(1)]);
+    assert_eq!(owning(&mut beside), [another("gpu")], "the other names its queue");
     let silent = vec![ours.clone(), gateway("gpu", &["gpu"], at(-61))];
-    assert_eq!(owning(&joining(&[1], &[1], silent)), [OwningGateway::This]);
+    assert_eq!(owning(&mut joining(&[1], &[1], silent)), [OwningGateway::This]);
     let trial = Gateway {
         publishes: false,
         ..ours
     };
-    let trial = joining(&[1], &[1], vec![trial, both[1].clone()]);
-    assert_eq!(owning(&trial), [OwningGateway::This], "a trial gives ports of its own");
+    let mut trial = joining(&[1], &[1], vec![trial, both[1].clone()]);
+    assert_eq!(
+        owning(&mut trial),
+        [OwningGateway::This],
+        "a trial gives ports of its own"
+    );
 }
 
 #[test]
@@ -176,7 +182,7 @@ fn a_task_names_its_gateway_by_its_property_and_its_pod_by_its_annotation() {
         pod.gateway = by_pod.map(Arc::from);
         joining.tasks = Live::fixed(Observation::new(vec![Arc::new(task)]));
         joining.pods = Live::fixed(Pods::new(vec![Arc::new(pod)], Vec::new()));
-        owning(&joining)
+        owning(&mut joining)
     };
     assert_eq!(naming(None, None), [another("gpu")]);
     assert_eq!(naming(Some("main"), None), [OwningGateway::This]);
@@ -195,11 +201,11 @@ fn while_no_gateway_is_heard_everybody_keeps_what_it_has() {
         &[1],
         vec![gateway("main", &[], at(0)), gateway("other", &["cpu"], at(0))],
     );
-    assert_eq!(owning(&joining), [OwningGateway::This]);
+    assert_eq!(owning(&mut joining), [OwningGateway::This]);
     joining.gateways = Live::fixed(vec![gateway("main", &[], at(-61)), gateway("other", &["cpu"], at(-61))]);
     joining.tasks = Live::fixed(Observation::new(vec![task(1), task(2)]));
     joining.pods = Live::fixed(Pods::new(vec![pod(1), pod(2)], Vec::new()));
-    assert_eq!(owning(&joining), [OwningGateway::This, OwningGateway::Nobody]);
+    assert_eq!(owning(&mut joining), [OwningGateway::This, OwningGateway::Nobody]);
 }
 
 #[test]
@@ -208,7 +214,7 @@ fn addresses_of_pods_are_not_believed_for_ever() {
     let clock = ManualClock::at(at(0));
     silent.clock = Arc::new(clock.clone());
     silent.pods = Live::fixed(Pods::new(vec![pod(1)], vec![id(2)]));
-    let workloads = |joining: &Joining| -> Vec<Workload> {
+    let workloads = |joining: &mut Joining| -> Vec<Workload> {
         joining.step();
         let observation = joining.observation.get();
         let tasks = observation.tasks().iter();
@@ -225,12 +231,12 @@ fn addresses_of_pods_are_not_believed_for_ever() {
     });
     clock.advance(Duration::from_secs(599));
     assert_eq!(
-        workloads(&silent),
+        workloads(&mut silent),
         [Workload::Known, Workload::Gone],
         "no route is lost by a restart"
     );
     clock.advance(Duration::from_secs(1));
-    assert_eq!(workloads(&silent), [Workload::Unproven, Workload::Gone]);
+    assert_eq!(workloads(&mut silent), [Workload::Unproven, Workload::Gone]);
     assert_eq!(
         silent.observation.get().tasks()[0].addresses.len(),
         1,
@@ -244,19 +250,19 @@ fn addresses_of_pods_are_not_believed_for_ever() {
         observed: Some(at(600)),
         failing: None,
     });
-    assert_eq!(workloads(&silent), [Workload::Known, Workload::Gone]);
+    assert_eq!(workloads(&mut silent), [Workload::Known, Workload::Gone]);
 }
 
 #[test]
 fn nothing_is_served_before_the_other_gateways_are_known() {
     let mut joining = joining(&[1], &[1], Vec::new());
     joining.waits_until = Some(at(30));
-    assert_eq!(seen(&joining), []);
+    assert_eq!(seen(&mut joining), []);
     assert_eq!(joining.health.get().observed, None);
     joining.gateways = Live::fixed(vec![gateway("main", &[], at(0))]);
-    assert_eq!(seen(&joining), [id(1)]);
+    assert_eq!(seen(&mut joining), [id(1)]);
     // Whoever finds no list goes on alone.
     let mut alone = self::joining(&[1], &[1], Vec::new());
     alone.waits_until = Some(at(0));
-    assert_eq!(seen(&alone), [id(1)]);
+    assert_eq!(seen(&mut alone), [id(1)]);
 }
