@@ -29,7 +29,7 @@ const ATTEMPTS: usize = 16;
 pub struct SecretNames {
     /// Documents with a Secret of their own: the document's key, the Secret's name.
     pub own: Vec<(String, String)>,
-    /// The Secret of all others. All documents of one Secret together have 1 MiB at most.
+    /// The Secret of all others. All documents of one Secret together have 1 MiB at most, long ones packed.
     pub others: String,
 }
 

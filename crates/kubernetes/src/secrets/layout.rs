@@ -1,28 +1,64 @@
-//! How documents stand in a Secret: one entry each, its version in the first line.
+//! How documents stand in a Secret: one entry each. Its first line is its version, and says whether the rest is packed.
+
+use std::io::{Read as _, Write as _};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use portico_core::{endpoint::hex, state::Document};
 use serde_json::{Value, json};
 
 /// The longest name of an entry that Kubernetes allows.
 const LONGEST: usize = 253;
 
+/// Stands behind the version of a packed document.
+const PACKED: &str = "gzip";
+/// From so many bytes on a document is packed: a Secret holds 1 MiB, and the tasks of a busy namespace are more. Smaller ones can be
+/// read by whoever looks at the Secret.
+const PACKED_FROM: usize = 64 << 10;
+/// The longest document: a few bytes could be made to unpack to more memory than there is.
+const MOST: u64 = 64 << 20;
+
 /// The document, if there is one.
 pub(super) fn document(secret: &Value, key: &str) -> Option<Document> {
     let bytes = STANDARD.decode(secret["data"][name(key)].as_str()?).ok()?;
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
-    let version = std::str::from_utf8(bytes.get(..end)?).ok()?.parse().ok()?;
-    let body = bytes.get(end + 1..)?.to_vec();
+    let head = std::str::from_utf8(bytes.get(..end)?).ok()?;
+    let body = bytes.get(end + 1..)?;
+    let (version, body) = match head.split_once(' ') {
+        None => (head, body.to_vec()),
+        Some((version, PACKED)) => (version, unpacked(body)?),
+        Some(_) => return None,
+    };
+    let version = version.parse().ok()?;
     Some(Document { version, body })
 }
 
 /// Puts a document in place of an older one; the others stay.
 pub(super) fn put(secret: &mut Value, key: &str, version: u64, body: &[u8]) {
-    let text = STANDARD.encode([format!("{version}\n").as_bytes(), body].concat());
+    let bytes = match packed(body) {
+        Some(packed) => [format!("{version} {PACKED}\n").as_bytes(), &packed].concat(),
+        None => [format!("{version}\n").as_bytes(), body].concat(),
+    };
     if !secret["data"].is_object() {
         secret["data"] = json!({});
     }
-    secret["data"][name(key)] = text.into();
+    secret["data"][name(key)] = STANDARD.encode(bytes).into();
+}
+
+/// `None` for a document that stays as it is.
+fn packed(body: &[u8]) -> Option<Vec<u8>> {
+    if body.len() < PACKED_FROM {
+        return None;
+    }
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    packer.write_all(body).ok()?;
+    packer.finish().ok()
+}
+
+fn unpacked(packed: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    let length = GzDecoder::new(packed).take(MOST + 1).read_to_end(&mut body).ok()?;
+    (length as u64 <= MOST).then_some(body)
 }
 
 /// An entry's name: the key itself where Kubernetes allows it, otherwise its digits behind an underscore.
@@ -51,6 +87,30 @@ mod tests {
         assert_eq!(document(&secret, "ä/b").map(|found| found.version), Some(7));
         assert_eq!(document(&secret, "another"), None);
         assert_eq!(secret["metadata"]["labels"]["a"], "b");
+    }
+
+    #[test]
+    fn long_documents_are_packed_and_come_back() {
+        let body: Vec<u8> = (0..40_000_u32)
+            .flat_map(|number| format!("{{\"task\": {number}}}").into_bytes())
+            .collect();
+        let mut secret = json!({});
+        put(&mut secret, "observation", 3, &body);
+        let entry = secret["data"]["observation"].as_str().expect("an entry");
+        assert!(entry.len() * 3 < body.len(), "{} of {}", entry.len(), body.len());
+        let found = document(&secret, "observation").expect("a document");
+        assert_eq!((found.version, found.body), (3, body));
+    }
+
+    #[test]
+    fn what_is_packed_badly_or_too_long_is_no_document() {
+        let of = |bytes: &[u8]| document(&json!({"data": {"a": STANDARD.encode(bytes)}}), "a");
+        assert_eq!(of(b"1 gzip\nnothing of the kind"), None);
+        assert_eq!(of(b"1 zip\n{}"), None);
+        let zeros = vec![0; usize::try_from(MOST).expect("a length") + 1];
+        let bomb = packed(&zeros).expect("it is long");
+        assert!(bomb.len() < 1 << 20);
+        assert_eq!(of(&[b"1 gzip\n".as_slice(), &bomb].concat()), None);
     }
 
     #[test]
