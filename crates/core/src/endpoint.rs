@@ -16,7 +16,7 @@ const SLUG_MAX: usize = 29;
 const CLEANED_MAX: usize = 22;
 
 /// A ClearML task's id: 32 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TaskId([u8; 16]);
 
 impl TaskId {
@@ -39,6 +39,25 @@ impl TaskId {
     /// The id as bytes: uniformly distributed, for sharding.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+}
+
+// As one number: lists of thousands of ids are searched and hashed for each change.
+impl Ord for TaskId {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for TaskId {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl std::hash::Hash for TaskId {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_be_bytes(self.0));
     }
 }
 

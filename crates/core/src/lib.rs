@@ -3,6 +3,7 @@
 //! Pure: no I/O, no runtime, no clock of its own. Everything here is a value, or a function from values to values, so that
 //! each decision can be tested without a server. The other crates bring observations in and carry decisions out.
 
+mod abreast;
 pub mod access;
 pub mod audit;
 pub mod clock;

@@ -56,7 +56,9 @@ pub struct PodRules {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum PodFault {
     /// It shares the node's network.
-    #[error("it shares the node's network, where other ports belong to others")]
+    #[error(
+        "it shares the node's network, where other ports belong to others (discovery.kubernetes.allow_host_network)"
+    )]
     HostNetwork,
     /// Another living pod says that it is the same node of the same task.
     #[error("the pod {other} says that it runs the same task {task}")]
@@ -80,7 +82,7 @@ impl PodFault {
     /// In a few words, without other pods' names.
     pub fn brief(&self) -> &'static str {
         match self {
-            Self::HostNetwork => "it shares the node's network",
+            Self::HostNetwork => "it shares the node's network (discovery.kubernetes.allow_host_network)",
             Self::SameTask { .. } => "another pod says that it runs the same task",
             Self::SameAddress { .. } => "a pod of another task has the same address",
         }
@@ -122,27 +124,20 @@ impl Pods {
     /// The living pods that are not dialed, and why. In the order of [`Self::live`].
     pub fn faults(&self, rules: PodRules) -> Vec<(&Arc<Pod>, PodFault)> {
         let is_shut_out = |pod: &Pod| pod.has_host_network && !rules.allows_host_network;
-        let mut by_address: HashMap<IpAddr, Vec<&Arc<Pod>>> = HashMap::new();
-        for pod in self.live.iter().filter(|pod| !pod.has_host_network) {
-            for address in &pod.addresses {
-                by_address.entry(*address).or_default().push(pod);
-            }
-        }
+        let shared = self.shared_addresses();
         let same_address = |pod: &Arc<Pod>| {
-            let meetings = pod
-                .addresses
-                .iter()
-                .filter_map(|address| Some((address, by_address.get(address)?)));
+            let own = if pod.has_host_network { &[][..] } else { &pod.addresses };
+            let meetings = own.iter().filter_map(|address| Some((address, shared.get(address)?)));
             meetings
                 .flat_map(|(address, pods)| pods.iter().map(move |other| (*address, *other)))
                 .find(|(_, other)| other.task != pod.task)
-                .filter(|_| !pod.has_host_network)
         };
-        let same_task = |pod: &Arc<Pod>| {
-            let mut others = self.of(pod.task).iter();
-            others.find(|other| other.uid != pod.uid && other.rank == pod.rank && !is_shut_out(other))
+        let same_task = |pod: &Arc<Pod>, own: &[Arc<Pod>]| {
+            let mut others = own.iter();
+            let other = others.find(|other| other.uid != pod.uid && other.rank == pod.rank && !is_shut_out(other));
+            other.cloned()
         };
-        let fault = |pod: &Arc<Pod>| {
+        let fault = |pod: &Arc<Pod>, own: &[Arc<Pod>]| {
             if is_shut_out(pod) {
                 return Some(PodFault::HostNetwork);
             }
@@ -150,15 +145,37 @@ impl Pods {
                 let other = other.name.clone();
                 return Some(PodFault::SameAddress { address, other });
             }
-            same_task(pod).map(|other| PodFault::SameTask {
+            same_task(pod, own).map(|other| PodFault::SameTask {
                 task: pod.task,
                 other: other.name.clone(),
             })
         };
         self.live
-            .iter()
-            .filter_map(|pod| fault(pod).map(|fault| (pod, fault)))
+            .chunk_by(|one, other| one.task == other.task)
+            .flat_map(|own| own.iter().map(move |pod| (pod, own)))
+            .filter_map(|(pod, own)| Some((pod, fault(pod, own)?)))
             .collect()
+    }
+
+    /// The addresses that pods of several tasks have, and all who have them.
+    fn shared_addresses(&self) -> HashMap<IpAddr, Vec<&Arc<Pod>>> {
+        let own = self.live.iter().filter(|pod| !pod.has_host_network);
+        let all = own.flat_map(|pod| pod.addresses.iter().map(move |address| (*address, pod)));
+        let mut first: HashMap<IpAddr, TaskId> = HashMap::with_capacity(self.live.len());
+        let mut shared: HashMap<IpAddr, Vec<&Arc<Pod>>> = HashMap::new();
+        for (address, pod) in all.clone() {
+            if *first.entry(address).or_insert(pod.task) != pod.task {
+                shared.entry(address).or_default();
+            }
+        }
+        if !shared.is_empty() {
+            for (address, pod) in all {
+                if let Some(pods) = shared.get_mut(&address) {
+                    pods.push(pod);
+                }
+            }
+        }
+        shared
     }
 }
 

@@ -470,12 +470,16 @@ impl Refusal {
             Self::StreamOnly => "Connect to the host and port that ClearML shows (external_address and external_tcp_port) with the \
                 application's own client."
                 .into(),
-            Self::NoPortFree { .. } => "A port becomes free some time after a task ended. Administrators: widen streams.port_range.".into(),
+            Self::NoPortFree { .. } => "A port becomes free some time after a task ended. Administrators: widen streams.port_range (in the \
+                chart streamSession.portRange)."
+                .into(),
             Self::TooManyPorts { most } => format!(
                 "A task has {most} public ports at most, and an endpoint leaves one for another once within the time for which ports \
                  are kept after their use. Wait, or go back to what the task asked before."
             ),
-            Self::PortTaken { .. } => "Ask for another port, or for any: leave out _ROUTER_ENDPOINT_MODE.".into(),
+            Self::PortTaken { .. } => "Ask for another port, or for any: leave out port= of the property portico (or \
+                _ROUTER_ENDPOINT_MODE)."
+                .into(),
             Self::PortOutsideRange { range, .. } => format!("The public ports are {range}. Ask for one of them, or for any."),
             Self::PortPending => "Administrators: if this lasts, the state store cannot be written; see portico status.".into(),
             Self::PodGone => "ClearML still shows the task as running, but Kubernetes has no pod of it any more. Start the task again to \

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Gateway, StreamPlace, owner};
 use crate::{
+    abreast::Abreast,
     clock::Timestamp,
     observe::{Ask, Observation, ObservedTask, OwningGateway},
 };
@@ -49,13 +50,17 @@ impl Assigned {
             }
         };
         let is_same_ground = places == self.places;
+        let of_task = |task: &Arc<ObservedTask>| task.id;
+        let mut tasks_before = Abreast::new(self.tasks.tasks(), of_task);
+        let mut assigned_before = Abreast::new(self.observation.tasks(), of_task);
         let assigned = tasks.tasks().iter().map(|task| {
-            let before = self.observation.task(task.id);
+            let before = assigned_before.of(task.id).first();
+            let task_before = tasks_before.of(task.id).first();
             let owning_gateway = owning(task, before);
             let is_same = |before: &&Arc<ObservedTask>| {
                 is_same_ground
                     && before.standing.owning_gateway == owning_gateway
-                    && self.tasks.task(task.id).is_some_and(|known| Arc::ptr_eq(known, task))
+                    && task_before.is_some_and(|known| Arc::ptr_eq(known, task))
             };
             if let Some(before) = before.filter(is_same) {
                 return before.clone();

@@ -4,6 +4,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use super::{Pod, PodFault, PodRules, Pods};
 use crate::{
+    abreast::Abreast,
     label::label_value,
     observe::{Observation, ObservedTask, Request, RequestFault, Workload},
 };
@@ -40,14 +41,28 @@ impl Joined {
             .into_iter()
             .map(|(pod, fault)| (pod.uid.clone(), fault))
             .collect();
+        let of_task = |task: &Arc<ObservedTask>| task.id;
+        let mut live = Abreast::new(pods.live(), |pod| pod.task);
+        let mut live_before = Abreast::new(self.pods.live(), |pod| pod.task);
+        let mut tasks_before = Abreast::new(self.tasks.tasks(), of_task);
+        let mut joined_before = Abreast::new(self.observation.tasks(), of_task);
+        // True if a task, its pods and their faults are those that were joined last. One without pods that was joined was gone.
+        let mut is_same = |task: &Arc<ObservedTask>, own: &[Arc<Pod>]| {
+            let (task_before, own_before) = (tasks_before.of(task.id).first(), live_before.of(task.id));
+            task_before.is_some_and(|before| Arc::ptr_eq(before, task))
+                && own.len() == own_before.len()
+                && own.iter().zip(own_before).all(|(now, before)| Arc::ptr_eq(now, before))
+                && own
+                    .iter()
+                    .all(|pod| refused.get(&pod.uid) == self.refused.get(&pod.uid))
+        };
         let joined = tasks.tasks().iter().filter_map(|task| {
-            let own = pods.of(task.id);
-            let is_gone = pods.is_gone(task.id);
-            if own.is_empty() && !is_gone {
+            let own = live.of(task.id);
+            if own.is_empty() && !pods.is_gone(task.id) {
                 return None;
             }
-            let before = self.observation.task(task.id);
-            if let Some(before) = before.filter(|_| self.is_same(task, own, &refused)) {
+            let before = joined_before.of(task.id).first();
+            if let Some(before) = before.filter(|_| is_same(task, own)) {
                 return Some(before.clone());
             }
             let seen = see(task, own, &refused);
@@ -62,17 +77,6 @@ impl Joined {
             refused,
             observation,
         }
-    }
-
-    /// True if a task, its pods and their faults are those that were joined last. A task without pods that was joined was gone.
-    fn is_same(&self, task: &Arc<ObservedTask>, own: &[Arc<Pod>], refused: &HashMap<Arc<str>, PodFault>) -> bool {
-        let before = self.pods.of(task.id);
-        self.tasks.task(task.id).is_some_and(|before| Arc::ptr_eq(before, task))
-            && own.len() == before.len()
-            && own.iter().zip(before).all(|(now, before)| Arc::ptr_eq(now, before))
-            && own
-                .iter()
-                .all(|pod| refused.get(&pod.uid) == self.refused.get(&pod.uid))
     }
 }
 

@@ -273,7 +273,7 @@ fn it_is_told_what_became_of_the_pods() {
     assert_eq!(workload(&Pods::new(vec![], vec![id('a')])), Workload::Gone);
     assert_eq!(
         workload(&pods([host.clone()])),
-        Workload::Refused("it shares the node's network".into())
+        Workload::Refused("it shares the node's network (discovery.kubernetes.allow_host_network)".into())
     );
     let mut back = task('a', None);
     back.standing.workload = Workload::Gone;
