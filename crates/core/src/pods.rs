@@ -82,7 +82,7 @@ impl PodFault {
     /// In a few words, without other pods' names.
     pub fn brief(&self) -> &'static str {
         match self {
-            Self::HostNetwork => "it shares the node's network (discovery.kubernetes.allow_host_network)",
+            Self::HostNetwork => "it shares the node's network (allow_host_network)",
             Self::SameTask { .. } => "another pod says that it runs the same task",
             Self::SameAddress { .. } => "a pod of another task has the same address",
         }

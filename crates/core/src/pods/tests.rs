@@ -252,6 +252,27 @@ fn a_task_does_not_open_what_its_pods_annotation_closes() {
 }
 
 #[test]
+fn another_name_for_an_annotated_port_opens_it_no_wider() {
+    let accesses = |annotation: &str| {
+        let mut annotated = pod('a', 0, "10.0.0.1");
+        annotated.requests = notation::parse(annotation, RequestOrigin::Annotation);
+        let mut asking = task('a', None);
+        asking.requests.extend(notation::parse("x=http:8888; y=http:9", RequestOrigin::Property));
+        let seen = joined([asking], &pods([annotated]));
+        let requests = &seen.task(id('a')).unwrap().requests;
+        let of = |name: &str| {
+            let request = requests.iter().find(|request| request.name.as_deref() == Some(name)).unwrap();
+            request.ask.clone().map(|ask| ask.access)
+        };
+        (of("x"), of("y"))
+    };
+    assert_eq!(accesses("ui=http:8888,access=owner"), (Ok(Some(Who::Owner)), Ok(None)));
+    assert_eq!(accesses("ui=http:7777,access=owner"), (Ok(None), Ok(None)));
+    let (same_port, another) = accesses("ui=http:8888,access=ovner");
+    assert!(same_port.is_err() && another.is_err(), "nobody knows which port was meant");
+}
+
+#[test]
 fn an_entry_that_stands_twice_in_an_annotation_is_a_fault() {
     let mut annotated = pod('a', 0, "10.0.0.1");
     annotated.requests = notation::parse("db=tcp:1; db=tcp:2", RequestOrigin::Annotation);
@@ -273,7 +294,7 @@ fn it_is_told_what_became_of_the_pods() {
     assert_eq!(workload(&Pods::new(vec![], vec![id('a')])), Workload::Gone);
     assert_eq!(
         workload(&pods([host.clone()])),
-        Workload::Refused("it shares the node's network (discovery.kubernetes.allow_host_network)".into())
+        Workload::Refused("it shares the node's network (allow_host_network)".into())
     );
     let mut back = task('a', None);
     back.standing.workload = Workload::Gone;
