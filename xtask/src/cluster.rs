@@ -15,9 +15,9 @@ mod suite;
 mod trust;
 mod workloads;
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use crate::steps::Steps;
 use crate::tally::Tally;
@@ -47,6 +47,7 @@ enum What {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let _lock = lock()?;
     let mut steps = Steps::start();
     let mut tally = Tally::default();
     let outcome = match &arguments.what {
@@ -63,6 +64,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     finished.and(outcome)
 }
 
+/// Waits until no other of these commands runs: all of them share one place.
+fn lock() -> anyhow::Result<File> {
+    let cache = checkout::cache()?;
+    fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+    let path = cache.join("cluster.lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            println!("waiting for another `cargo xtask cluster`");
+            file.lock().context("cannot wait for the other")?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error).context("cannot keep others away"),
+    }
+    Ok(file)
+}
+
 /// Installs the Debian packages that a cluster needs.
 pub(crate) fn packages(steps: &mut Steps) -> anyhow::Result<()> {
     pieces::packages(steps)
@@ -76,12 +94,8 @@ fn fetch(steps: &mut Steps) -> anyhow::Result<()> {
 }
 
 fn up(steps: &mut Steps) -> anyhow::Result<()> {
+    let run = vacant()?;
     fetch(steps)?;
-    let run = Run::cluster()?;
-    if run.is_there() {
-        bail!("there is a cluster already: end it with `cargo xtask cluster down`");
-    }
-    leftovers::is_alone()?;
     steps.run("build", &mut e2e::build())?;
     steps.inspect("start the cluster", || {
         start(&run).inspect_err(|_| println!("    its logs are in {}", run.logs().display()))
@@ -96,6 +110,16 @@ fn up(steps: &mut Steps) -> anyhow::Result<()> {
         ingress::wait_until_ready(&run)?;
         Ok("198.18.0.1:80, 198.18.0.1:443".to_owned())
     })
+}
+
+/// The place of a cluster that is yet to be started. What is in the way is found before anything takes minutes.
+fn vacant() -> anyhow::Result<Run> {
+    let run = Run::cluster()?;
+    if run.is_there() {
+        bail!("there is a cluster already: end it with `cargo xtask cluster down`");
+    }
+    leftovers::is_alone()?;
+    Ok(run)
 }
 
 fn start(run: &Run) -> anyhow::Result<String> {
@@ -155,6 +179,7 @@ fn down(steps: &mut Steps) -> anyhow::Result<()> {
     steps.inspect("end the cluster", || {
         containers::end(&run)?;
         processes::end_all(&run)?;
+        leftovers::end(&run)?;
         leftovers::clean(&run)?;
         network::remove()?;
         run.remove()?;

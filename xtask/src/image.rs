@@ -101,8 +101,8 @@ fn put_together(program: &Path, authorities: &[u8], path: &Path) -> anyhow::Resu
     if archive.len() > LIMIT {
         bail!("the image has {} MiB and may have {}", archive.len() >> 20, LIMIT >> 20);
     }
-    // Whole or not at all: the cache is believed.
-    let unfinished = path.with_extension("unfinished");
+    // Whole or not at all: the cache is believed. Another run at the same time has a file of its own.
+    let unfinished = path.with_extension(format!("{}.unfinished", std::process::id()));
     fs::write(&unfinished, &archive).with_context(|| format!("cannot write {}", unfinished.display()))?;
     fs::rename(&unfinished, path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(format!(

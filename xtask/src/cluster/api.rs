@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use super::place::Run;
-use super::processes::{output, start, wait};
+use super::processes::{output, start, wait_for_start};
 use super::{network, pieces, trust};
 
 /// Where the two are, and in which network.
@@ -144,7 +144,7 @@ impl Api {
 
         trust::kubeconfig(run, "admin", &server)?;
         let started = Self { server, token };
-        wait("the API server's start", || {
+        wait_for_start(run, "the API server's start", || {
             let ready = output(kubectl(run, spot.is_in_namespace)?.args(["get", "--raw", "/readyz"]))?;
             if ready == "ok" {
                 Ok(())

@@ -1,13 +1,13 @@
 //! containerd and the pods' network.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
 
 use super::place::Run;
-use super::processes::{output, start as begin, wait};
+use super::processes::{output, start as begin, wait, wait_for_start};
 use super::{network, registry};
 
 /// The image that holds a pod's network while its containers come and go.
@@ -31,7 +31,7 @@ pub(super) fn start(run: &Run) -> anyhow::Result<()> {
     fs::write(run.root().join("cni/10-portico.conflist"), cni(run)).context("cannot write the pods' network")?;
     let mut containerd = network::inside(Path::new("containerd"));
     begin(run, "containerd", containerd.arg("--config").arg(settings))?;
-    wait("containerd", || output(ctr(run).arg("version")).map(drop))
+    wait_for_start(run, "containerd", || output(ctr(run).arg("version")).map(drop))
 }
 
 /// Asks containerd for something.
@@ -39,9 +39,13 @@ pub(super) fn ctr(run: &Run) -> Command {
     let mut command = Command::new("ctr");
     command
         .arg("--address")
-        .arg(run.root().join("containerd.sock"))
+        .arg(socket(run))
         .args(["--namespace", "k8s.io"]);
     command
+}
+
+fn socket(run: &Run) -> PathBuf {
+    run.root().join("containerd.sock")
 }
 
 fn cni(run: &Run) -> String {
@@ -61,7 +65,8 @@ fn cni(run: &Run) -> String {
 /// Ends all containers. What starts them ends first.
 pub(super) fn end(run: &Run) -> anyhow::Result<()> {
     super::processes::end(run, "kubelet")?;
-    if output(ctr(run).arg("version")).is_err() {
+    // It would wait long for a containerd that was never started.
+    if !socket(run).exists() || output(ctr(run).arg("version")).is_err() {
         return Ok(());
     }
     let tasks = output(ctr(run).args(["tasks", "list", "--quiet"]))?;

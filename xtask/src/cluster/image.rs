@@ -81,7 +81,7 @@ pub(super) fn of_layer(name: &str, work: &Path, config: &Json, archive: &Path) -
     let manifest = json!([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]);
     fs::write(work.join("config.json"), described.to_string()).context("cannot describe the image")?;
     fs::write(work.join("manifest.json"), manifest.to_string()).context("cannot describe the image")?;
-    let fresh = archive.with_extension("unfinished");
+    let fresh = archive.with_extension(format!("{}.unfinished", std::process::id()));
     let mut tar = Command::new("tar");
     tar.arg("--create")
         .arg("--file")

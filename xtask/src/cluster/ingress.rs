@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::api::kubectl;
 use super::place::Run;
-use super::processes::{output, wait};
+use super::processes::{output, wait_for_start};
 use super::trust::Party;
 use super::{image, network, pieces};
 use crate::steps::Steps;
@@ -90,7 +90,7 @@ pub(super) fn start(run: &Run, archives: &[PathBuf]) -> anyhow::Result<()> {
     let all = json!({"resources": ["contour.yaml", "gateway.yaml"], "patches": patches});
     fs::write(home.join("kustomization.yaml"), all.to_string()).context("cannot write the changes")?;
     // Gateways are known some time after the definition of what they are.
-    wait("the installation of contour", || {
+    wait_for_start(run, "the installation of contour", || {
         // The definitions are too long for the annotation of an ordinary `apply`.
         let mut apply = kubectl(run, true)?;
         apply.args(["apply", "--server-side", "--force-conflicts", "--kustomize"]);
@@ -108,7 +108,7 @@ pub(super) fn wait_until_ready(run: &Run) -> anyhow::Result<()> {
             "rollout",
             "status",
             what,
-            "--timeout=120s",
+            "--timeout=360s",
         ]);
         output(&mut look)?;
     }

@@ -4,7 +4,7 @@ use anyhow::bail;
 
 use super::api::{Api, kubectl};
 use super::place::Run;
-use super::processes::{output, start as begin, wait};
+use super::processes::{output, start as begin, wait_for_start};
 use super::trust::Party;
 use super::{containers, image, network, pieces, trust};
 
@@ -58,6 +58,8 @@ pub(super) fn start(run: &Run, api: &Api) -> anyhow::Result<()> {
         "--kube-api-burst=1000",
         "--concurrent-namespace-syncs=20",
     ]);
+    // A machine that is busy must not lose its only node, and with it every pod's address.
+    controllers.arg("--node-monitor-grace-period=10m");
     begin(run, "kube-controller-manager", &mut controllers)?;
 
     let mut scheduler = network::inside(&pieces::KUBERNETES.program("kube-scheduler")?);
@@ -74,7 +76,7 @@ pub(super) fn start(run: &Run, api: &Api) -> anyhow::Result<()> {
     let mut proxy = network::inside(&pieces::KUBERNETES.program("kube-proxy")?);
     begin(run, "kube-proxy", proxy.arg("--config").arg(settings))?;
 
-    wait("the node", || {
+    wait_for_start(run, "the node", || {
         let told = output(kubectl(run, true)?.args(["get", "node", "node", "-o", READY]))?;
         if told.contains("Ready=True") {
             Ok(())

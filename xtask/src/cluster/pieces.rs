@@ -105,7 +105,7 @@ impl Piece {
             self.describe(&work, &home)
         })?;
         for (name, package) in programs {
-            let fresh = home.join(format!("{name}.new"));
+            let fresh = home.join(format!("{name}.{}.new", std::process::id()));
             let mut build = go(&work)?;
             build
                 .args(["build", "-trimpath", "-ldflags", "-s -w", "-o"])

@@ -12,9 +12,11 @@ use anyhow::{Context, bail};
 use super::place::Run;
 
 /// How long something may take to come up. A machine that builds besides is slow.
-pub(super) const PATIENCE: Duration = Duration::from_mins(2);
+pub(super) const PATIENCE: Duration = Duration::from_mins(6);
 /// How long a program may take to end when asked.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How many lines of a log tell why a program has ended.
+const LAST_WORDS: usize = 8;
 const BETWEEN: Duration = Duration::from_millis(100);
 
 /// Starts a program in the background.
@@ -69,7 +71,20 @@ pub(super) fn end_all(run: &Run) -> anyhow::Result<()> {
 }
 
 /// Waits until `is_so`, and says what the last look found otherwise.
-pub(super) fn wait(what: &str, mut is_so: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(super) fn wait(what: &str, is_so: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    wait_unless(what, || Ok(()), is_so)
+}
+
+/// Waits until `is_so` while everything runs that was started: what has ended by itself does not come back.
+pub(super) fn wait_for_start(run: &Run, what: &str, is_so: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    wait_unless(what, || all_run(run), is_so)
+}
+
+fn wait_unless(
+    what: &str,
+    is_possible: impl Fn() -> anyhow::Result<()>,
+    mut is_so: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
         match is_so() {
@@ -77,9 +92,34 @@ pub(super) fn wait(what: &str, mut is_so: impl FnMut() -> anyhow::Result<()>) ->
             Err(error) if began.elapsed() > PATIENCE => {
                 return Err(error).with_context(|| format!("{what} took more than {} s", PATIENCE.as_secs()));
             }
-            Err(_) => thread::sleep(BETWEEN),
+            Err(_) => is_possible().with_context(|| what.to_owned())?,
         }
+        thread::sleep(BETWEEN);
     }
+}
+
+/// An error with the end of its log, if a program has ended by itself.
+fn all_run(run: &Run) -> anyhow::Result<()> {
+    for file in fs::read_dir(run.pids()).context("cannot read the pid files")? {
+        let file = file?;
+        let text = fs::read_to_string(file.path()).context("cannot read a pid file")?;
+        let (pid, since) = text.split_once(' ').context("a pid file is damaged")?;
+        if is_alive(pid.parse()?, since) {
+            continue;
+        }
+        let name = file.file_name().display().to_string();
+        let log = run.logs().join(format!("{name}.log"));
+        let told = fs::read(&log).unwrap_or_default();
+        let told = String::from_utf8_lossy(&told);
+        let end: Vec<&str> = told.lines().rev().take(LAST_WORDS).collect();
+        let end: Vec<&str> = end.into_iter().rev().collect();
+        bail!(
+            "{name} has ended by itself; the end of {}:\n{}",
+            log.display(),
+            end.join("\n")
+        );
+    }
+    Ok(())
 }
 
 /// What a command prints. An error if it fails.

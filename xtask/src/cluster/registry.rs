@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use super::place::Run;
-use super::processes::{output, start as begin, wait};
+use super::processes::{output, start as begin, wait_for_start};
 use super::trust::Party;
 use super::{network, trust};
 
@@ -46,7 +46,7 @@ pub(super) fn start(run: &Run) -> anyhow::Result<()> {
     let mut registry = network::inside(Path::new("docker-registry"));
     registry.env("OTEL_TRACES_EXPORTER", "none");
     begin(run, "registry", registry.arg("serve").arg(settings))?;
-    wait("the registry's start", || {
+    wait_for_start(run, "the registry's start", || {
         let mut ask = network::visiting(run, Path::new("curl"));
         ask.args([
             "--silent",

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 
 use super::api::{Api, Spot};
 use super::place::Run;
-use super::{down, network, pieces, processes, running, trust, up};
+use super::{down, network, pieces, processes, running, trust, up, vacant};
 use crate::steps::Steps;
 use crate::tally::Tally;
 use crate::{debian, place};
@@ -41,24 +41,25 @@ pub(super) fn run(steps: &mut Steps, tally: &mut Tally, arguments: &Arguments) -
     if arguments.only_api {
         return with_api_server(steps, tally);
     }
+    let run = vacant()?;
     // Tests wait most of the time. Those that push the image come late, and type the command themselves.
     let image = Background::start(&["image"])?;
     with_api_server(steps, tally)?;
-    up(steps)?;
-    let outcome = in_cluster(steps, tally, &running()?, true, &arguments.pytest);
+    let outcome = up(steps).and_then(|()| in_cluster(steps, tally, &run, true, &arguments.pytest));
     drop(image);
-    if outcome.is_err() {
-        steps.inspect("keep the logs of the cluster", keep_logs)?;
+    if outcome.is_err() && run.is_there() {
+        // That they cannot be kept must not keep the cluster.
+        let _ = steps.inspect("keep the logs of the cluster", || keep_logs(&run));
     }
     down(steps).and(outcome)
 }
 
 /// The logs would go with the cluster.
-fn keep_logs() -> anyhow::Result<String> {
+fn keep_logs(run: &Run) -> anyhow::Result<String> {
     let kept = place::root().join("target/cluster-logs");
     let _ = fs::remove_dir_all(&kept);
     let mut copy = Command::new("cp");
-    copy.arg("--recursive").arg(Run::cluster()?.logs()).arg(&kept);
+    copy.arg("--recursive").arg(run.logs()).arg(&kept);
     processes::output(&mut copy)?;
     Ok(kept.display().to_string())
 }
