@@ -1,12 +1,18 @@
 //! The gateways of a namespace: each keeps a Lease that says who and where it is, and sees those of the others.
 
 mod lease;
+mod sight;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use portico_core::{
-    clock::{Clock, Timestamp},
-    live::Publish,
+    clock::Clock,
+    live::{Publish, live},
+    observe::SourceHealth,
     ownership::Gateway,
 };
 use serde_json::Value;
@@ -14,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{ApiError, Kube},
-    watch::{Place, Step, follow},
+    watch::{Place, follow},
 };
-use lease::{Told, write};
+use lease::write;
+use sight::Sight;
 
 /// How often a gateway says that it is there: a quarter of the silence that makes it lose its tasks.
 const EVERY: Duration = Duration::from_secs(15);
@@ -44,17 +51,30 @@ pub struct GatewayLease {
     kube: Kube,
     settings: GatewaySettings,
     clock: Arc<dyn Clock>,
+    health: Publish<SourceHealth>,
 }
 
 impl GatewayLease {
     /// Nothing is asked yet.
     pub fn new(kube: Kube, settings: GatewaySettings, clock: Arc<dyn Clock>) -> Self {
-        Self { kube, settings, clock }
+        Self {
+            kube,
+            settings,
+            clock,
+            health: live(SourceHealth::default()).0,
+        }
+    }
+
+    /// `health` tells when the list of gateways was proven last – at least every 10 s while all is well –, and why it cannot be
+    /// read. It says nothing of our own Lease's renewal.
+    #[must_use]
+    pub fn telling(self, health: Publish<SourceHealth>) -> Self {
+        Self { health, ..self }
     }
 
     /// Renews our Lease and publishes all gateways, until `shutdown`. Silence is not published: ask [`Gateway::is_heard`].
     pub async fn run(self, gateways: Publish<Gateways>, shutdown: CancellationToken) {
-        tokio::join!(self.renew(shutdown.clone()), self.watch(&gateways, shutdown));
+        tokio::join!(self.renew(shutdown.clone()), self.watch(gateways, shutdown));
     }
 
     async fn renew(&self, shutdown: CancellationToken) {
@@ -85,39 +105,21 @@ impl GatewayLease {
         self.kube.put::<serde::de::IgnoredAny>(&path, &lease).await.map(drop)
     }
 
-    async fn watch(&self, gateways: &Publish<Gateways>, shutdown: CancellationToken) {
+    async fn watch(&self, gateways: Publish<Gateways>, shutdown: CancellationToken) {
         let place = Place {
             path: self.path(),
             selector: "labelSelector=portico/gateway".to_owned(),
         };
-        let mut heard: BTreeMap<String, (String, Timestamp)> = BTreeMap::new();
-        let tell = |step: Step<'_, (Told, String)>| {
-            let Step::Complete(known) = step else { return };
-            let now = self.clock.now();
-            // By the Lease: two may give themselves one name.
-            heard.retain(|lease, _| known.contains_key(lease));
-            let all = known.iter().map(|(lease, (told, renewed))| {
-                let entry = heard
-                    .entry(lease.clone())
-                    .or_insert_with(|| (renewed.clone(), told.first_heard(now)));
-                if entry.0 != *renewed {
-                    *entry = (renewed.clone(), now);
-                }
-                let heard = entry.1;
-                (
-                    lease.as_str(),
-                    Gateway {
-                        heard,
-                        ..told.gateway.clone()
-                    },
-                )
-            });
-            let all = one_of_each_name(all.collect(), &self.settings.lease);
-            if *gateways.get() != all {
-                gateways.publish(all);
-            }
+        let mut sight = Sight {
+            own_lease: &self.settings.lease,
+            own: &self.settings.own,
+            clock: &self.clock,
+            gateways,
+            health: &self.health,
+            heard: BTreeMap::new(),
+            namesakes: BTreeSet::new(),
         };
-        follow(&self.kube, &place, lease::read, tell, shutdown).await;
+        follow(&self.kube, &place, lease::read, |step| sight.take(&step), shutdown).await;
     }
 
     fn path(&self) -> String {
@@ -125,49 +127,5 @@ impl GatewayLease {
             "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
             self.settings.namespace
         )
-    }
-}
-
-/// The gateways, sorted by name. Of two with one name the one counts that is ours; otherwise the older, so that a copy takes nothing.
-fn one_of_each_name(mut all: Vec<(&str, Gateway)>, own_lease: &str) -> Gateways {
-    all.sort_by(|(one_lease, one), (other_lease, other)| {
-        let place = |lease: &str, gateway: &Gateway| {
-            (
-                gateway.name.clone(),
-                lease != own_lease,
-                gateway.since,
-                lease.to_owned(),
-            )
-        };
-        place(one_lease, one).cmp(&place(other_lease, other))
-    });
-    all.dedup_by(|(_, later), (_, kept)| later.name == kept.name);
-    all.into_iter().map(|(_, gateway)| gateway).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_two_gateways_of_one_name_our_own_counts_and_then_the_older() {
-        let gateway = |name: &str, since: i64, url: &str| Gateway {
-            name: name.into(),
-            url: url.into(),
-            streams: None,
-            queues: Vec::new(),
-            publishes: true,
-            since: Timestamp::from_secs(since),
-            heard: Timestamp::from_secs(100),
-        };
-        let all = vec![
-            ("copy", gateway("main", 1, "theirs")),
-            ("lease-of-main", gateway("main", 5, "ours")),
-            ("x", gateway("other", 9, "young")),
-            ("y", gateway("other", 2, "old")),
-        ];
-        let seen = one_of_each_name(all, "lease-of-main");
-        let urls: Vec<&str> = seen.iter().map(|gateway| &*gateway.url).collect();
-        assert_eq!(urls, ["ours", "old"]);
     }
 }

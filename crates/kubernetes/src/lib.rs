@@ -6,6 +6,7 @@
 mod api;
 mod events;
 mod gateways;
+mod health;
 mod pods;
 mod secrets;
 mod settings;

@@ -13,13 +13,14 @@ use portico_core::{
     clock::{Clock, Timestamp},
     endpoint::TaskId,
     live::{Nudge, Publish},
-    observe::{Failing, SourceHealth},
+    observe::SourceHealth,
     pods::{Pod, Pods},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{ApiError, Kube},
+    api::Kube,
+    health,
     watch::{Place, Step, follow},
 };
 use manifest::Manifest;
@@ -115,8 +116,8 @@ impl PodSource {
                     nudge.nudge();
                 }
             }
-            Step::Proof => well(&health, clock.now()),
-            Step::Failed(error) => failed(&health, error, clock.now()),
+            Step::Proof => health::well(&health, "pods", clock.now()),
+            Step::Failed(error) => health::failed(&health, "pods", error, clock.now()),
         };
         follow(&kube, &place, living, tell, shutdown).await;
     }
@@ -138,31 +139,4 @@ impl Seen {
         self.live = live;
         Pods::new(known.values().cloned().collect(), self.gone.keys().copied().collect())
     }
-}
-
-fn well(health: &Publish<SourceHealth>, now: Timestamp) {
-    if health.get().failing.is_some() {
-        tracing::info!("kubernetes answers again");
-    }
-    health.publish(SourceHealth {
-        observed: Some(now),
-        failing: None,
-    });
-}
-
-fn failed(health: &Publish<SourceHealth>, error: &ApiError, now: Timestamp) {
-    let before = health.get();
-    let (reason, detail) = (error.reason(), error.to_string());
-    let since = before.failing.as_ref().map_or(now, |failing| failing.since);
-    if before.failing.as_ref().is_none_or(|failing| failing.reason != reason) {
-        tracing::warn!(
-            reason,
-            detail,
-            "kubernetes cannot be asked: the pods that were seen last stay"
-        );
-    }
-    health.publish(SourceHealth {
-        observed: before.observed,
-        failing: Some(Failing { since, reason, detail }),
-    });
 }

@@ -112,6 +112,7 @@ impl Cluster {
             )),
         );
         let (publish_gateways, gateways) = live(Gateways::new());
+        let (publish_gateway_health, _gateway_health) = live(SourceHealth::default());
         if let Some(lease) = &discovery.lease {
             let settings = GatewaySettings {
                 namespace: namespace.clone(),
@@ -119,7 +120,8 @@ impl Cluster {
                 holder: self.pod.clone(),
                 own: own(config),
             };
-            let lease = GatewayLease::new(self.kube.clone(), settings, clock.clone());
+            let lease =
+                GatewayLease::new(self.kube.clone(), settings, clock.clone()).telling(publish_gateway_health);
             supervisor.control("gateways", run(lease.run(publish_gateways, stop.clone())));
         }
         let sight = ClusterSight {
