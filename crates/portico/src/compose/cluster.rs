@@ -112,6 +112,7 @@ impl Cluster {
             )),
         );
         let (publish_gateways, gateways) = live(Gateways::new());
+        let (publish_gateway_health, gateway_health) = live(SourceHealth::default());
         let (publish_gateway_health, _gateway_health) = live(SourceHealth::default());
         if let Some(lease) = &discovery.lease {
             let settings = GatewaySettings {
@@ -120,8 +121,7 @@ impl Cluster {
                 holder: self.pod.clone(),
                 own: own(config),
             };
-            let lease =
-                GatewayLease::new(self.kube.clone(), settings, clock.clone()).telling(publish_gateway_health);
+            let lease = GatewayLease::new(self.kube.clone(), settings, clock.clone()).telling(publish_gateway_health);
             supervisor.control("gateways", run(lease.run(publish_gateways, stop.clone())));
         }
         let sight = ClusterSight {
@@ -129,6 +129,7 @@ impl Cluster {
             pods: pods.clone(),
             health: pod_health.clone(),
             gateways: gateways.clone(),
+            gateway_health: gateway_health.clone(),
             tasks: tasks.clone(),
         };
         let (observation, seen) = live(Observation::default());
@@ -139,6 +140,7 @@ impl Cluster {
             pods,
             pod_health,
             gateways,
+            gateway_health,
             waits_until: discovery.lease.as_ref().map(|_| clock.now().plus(GATEWAYS)),
             name: config.site.name.as_str().into(),
             rules,
