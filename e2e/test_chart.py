@@ -265,6 +265,59 @@ def test_names_without_effect_are_named(chart):
     assert "no effect" not in chart.render(values()).notes()
 
 
+POLICY = {"externalTrafficPolicy": "Local"}
+WITHOUT_EFFECT = {
+    "service.loadBalancerClass: service.type is ClusterIP": {"service": {"loadBalancerClass": "example.com/tcp"}},
+    "service.externalTrafficPolicy: service.type is ClusterIP": {"service": POLICY},
+    "service.nodePort: service.type is ClusterIP": {"service": {"nodePort": 30080}},
+    "console.nodePort: service.type is ClusterIP": {"console": {"nodePort": 30081}},
+    "streamSession.service.externalTrafficPolicy: streamSession.service.type is ClusterIP": {
+        "streamSession": {"service": POLICY | {"type": "ClusterIP"}, "portRange": {"start": 30100, "end": 30101}}
+    },
+    "streamSession.service.loadBalancerSourceRanges: there are no TCP endpoints": {
+        "streamSession": {"service": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}}
+    },
+    "console.tlsSecretName: there is no Ingress": {"console": {"tlsSecretName": "tls"}},
+    "console.hostName: there is no Ingress and no HTTPRoute": {
+        "console": {"hostName": "console.example.com", "url": "https://console.example.com"}
+    },
+    "httpRoute.hostnames: there is no HTTPRoute": {"httpRoute": {"hostnames": ["gateway.example.com"]}},
+    "networkPolicy.from: there is no NetworkPolicy": {"networkPolicy": {"enabled": False, "from": [{"podSelector": {}}]}},
+    "networkPolicy.taskPods.from: there is no NetworkPolicy": {"networkPolicy": {"taskPods": {"from": [{"podSelector": {}}]}}},
+}
+
+
+@pytest.mark.parametrize("said", WITHOUT_EFFECT)
+def test_what_has_no_effect_beside_other_values_is_named(chart, said):
+    notes = chart.render(values(**WITHOUT_EFFECT[said])).notes()
+    told = notes.split("Values that have no effect here:")[1]
+    assert told.count("*") == 1 and f"* {said}" in told
+
+
+def test_the_notes_say_what_an_image_without_a_registry_means(chart):
+    def is_told(**more):
+        return "names no registry" in chart.render(values(**more)).notes()
+
+    assert is_told() and is_told(image={"repository": "gateways/portico"})
+    assert not is_told(image={"registry": "registry.example.com"})
+    assert not is_told(image={"repository": "registry.example.com:5000/portico"})
+    assert not is_told(**{"global": {"imageRegistry": "registry.example.com"}})
+
+
+def test_alerts_are_about_the_pods_of_this_release(chart):
+    streams = {"routerAddress": "tcp.example.com", "portRange": {"start": 30100, "end": 30101}}
+    rendering = chart.render(values(alerts={"enabled": True}, streamSession=streams))
+    (group,) = rendering.one("PrometheusRule")["spec"]["groups"]
+    selectors = {found for rule in group["rules"] for found in re.findall(r'pod=~"([^"]*)"', rule["expr"])}
+    (selector,) = selectors
+    assert re.fullmatch(selector, "main-portico-5d9c7b6f4-x2x9k")
+    assert not re.fullmatch(selector, "main-portico-other-5d9c7b6f4-x2x9k")
+    assert {"PorticoCannotRecordLeases", "PorticoNoPortFree"} <= {rule["alert"] for rule in group["rules"]}
+    assert "PorticoNotReady fires for as long as nobody reads the metrics" in rendering.notes()
+    # Those of "apart" are read.
+    assert "nobody reads the metrics:" not in case(chart, "apart").notes()
+
+
 def test_older_names_do_what_the_newer_ones_do(chart):
     old = case(chart, "older-names")
     newer = {

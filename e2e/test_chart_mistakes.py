@@ -100,6 +100,66 @@ WRONG = {
         {"console": {"hostName": "gateway.example.com"}},
         "the console and the gateway have one URL, https://gateway.example.com: choose another host for the console",
     ),
+    "a console's host that nothing leads to": (
+        {"console": {"hostName": "console.example.com"}},
+        "console.hostName is console.example.com, and there is no Ingress and no HTTPRoute that could lead it to the console: set"
+        " console.url to the address with its port, for example https://console.example.com:8012",
+    ),
+    "a configured name": (
+        {"config": {"gateway": {"name": "other", "url": "https://gateway.example.com/"}}},
+        "config.gateway.name contradicts objects that the chart makes: set the release name instead",
+    ),
+    "a configured URL": (
+        {"config": {"gateway": {"url": "https://other.example.com"}}},
+        "config.gateway.url contradicts objects that the chart makes: set externalURL instead",
+    ),
+    "a configured console": (
+        {"config": {"console": {"url": "https://console.example.com"}}},
+        "config.console.url contradicts objects that the chart makes: set console.url instead",
+    ),
+    "a configured namespace": (
+        {"config": {"discovery": {"kubernetes": {"namespace": "tasks"}}}},
+        "config.discovery.kubernetes.namespace contradicts objects that the chart makes: set workloadNamespace instead",
+    ),
+    "a configured address of streams": (
+        streams(30100, 30101) | {"config": {"streams": {"external_url": "other.example.com", "port_range": {"start": 30100, "end": 30101}}}},
+        "config.streams.external_url contradicts objects that the chart makes: set streamSession.routerAddress instead",
+    ),
+    "a configured range": (
+        streams(30100, 30101) | {"config": {"streams": {"port_range": {"end": 30109}}}},
+        "config.streams.port_range.end contradicts objects that the chart makes: set streamSession.portRange instead",
+    ),
+    "a configured listener": (
+        {"config": {"http": {"listen": 9090}}},
+        "config.http.listen contradicts objects that the chart makes, which lead to port 8080: leave it out",
+    ),
+    "a variable with another port": (
+        {"router": {"extraEnvs": [{"name": "ROUTER__WEBSERVER__SERVER_PORT", "value": "8010"}]}},
+        "ROUTER__WEBSERVER__SERVER_PORT in router.extraEnvs contradicts objects that the chart makes, which lead to port 8080: leave it out",
+    ),
+    "a variable with another range": (
+        {"router": {"extraEnvs": [{"name": "TCP_PORT_START", "value": "30100"}]}},
+        "TCP_PORT_START in router.extraEnvs contradicts objects that the chart makes: set streamSession.portRange instead",
+    ),
+    "a variable that comes from elsewhere": (
+        {"router": {"extraEnvs": [{"name": "PORTICO__GATEWAY__NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}},
+        "PORTICO__GATEWAY__NAME in router.extraEnvs contradicts objects that the chart makes: set the release name instead",
+    ),
+    "networks that only a load balancer keeps to": (
+        {"service": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}},
+        "service.loadBalancerSourceRanges does nothing with service.type ClusterIP, and the port would be open to everybody:"
+        " set service.type to LoadBalancer, or leave it out and say in networkPolicy.from who may come",
+    ),
+    "networks that only a load balancer keeps to, for streams": (
+        streams(30100, 30101, service={"loadBalancerSourceRanges": ["10.0.0.0/8"]}),
+        "streamSession.service.loadBalancerSourceRanges does nothing with streamSession.service.type NodePort, and the ports would be open"
+        " to everybody: set streamSession.service.type to LoadBalancer, or leave it out and set config.streams.admission to networks",
+    ),
+    "an account that others have": (
+        {"serviceAccount": {"create": False}},
+        'serviceAccount.create is false and serviceAccount.name is blank: the account "default", which other pods of the namespace have,'
+        " would get the gateway's rights; set serviceAccount.name to an account of the gateway's own",
+    ),
     "a URL's port that is no node port": (
         {"externalURL": "http://10.0.0.5:8080", "service": {"type": "NodePort"}},
         "service.nodePort is 8080, taken from externalURL, outside of the cluster's node ports 30000-32767: set service.nodePort",
@@ -175,6 +235,18 @@ def test_what_contradicts_itself_fails_with_what_to_write(chart, name):
     given, said = WRONG[name]
     (mistake,) = mistakes(chart, given)
     assert mistake.startswith(said)
+
+
+AGREEING = {
+    "config": {"gateway": {"name": "main", "url": "https://gateway.example.com"}, "http": {"listen": ["0.0.0.0:8080", "[::]:8080"]}},
+    "router": {"extraEnvs": [{"name": "ROUTER_NAME", "value": "main"}, {"name": "TCP_PORT_START", "value": ""}]},
+}
+
+
+def test_what_says_the_same_as_the_chart_is_taken(chart):
+    rendering = chart.render({**REQUIRED, **AGREEING})
+    assert rendering.worked, rendering.error
+    assert rendering.config()["http"]["listen"] == ["0.0.0.0:8080", "[::]:8080"]
 
 
 def test_all_mistakes_are_told_at_once(chart):

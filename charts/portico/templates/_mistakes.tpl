@@ -7,6 +7,11 @@
 {{- $m = concat $m (include "portico.mistakes.url" $v | fromJsonArray) -}}
 {{- $m = concat $m (include "portico.mistakes.ports" (dict "v" $v "root" $root) | fromJsonArray) -}}
 {{- $m = concat $m (include "portico.mistakes.streams" $v | fromJsonArray) -}}
+{{- $m = concat $m (include "portico.mistakes.contradictions" (dict "v" $v "root" $root) | fromJsonArray) -}}
+{{- $m = concat $m (include "portico.mistakes.open" $v | fromJsonArray) -}}
+{{- if and (not $v.serviceAccount.create) (eq ($v.serviceAccount.name | default "default") "default") -}}
+{{- $m = append $m (printf "serviceAccount.create is false and serviceAccount.name is %s: the account \"default\", which other pods of the namespace have, would get the gateway's rights; set serviceAccount.name to an account of the gateway's own" ($v.serviceAccount.name | default "blank")) -}}
+{{- end -}}
 {{- $name := include "portico.fullname" $root -}}
 {{- if or (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name)) (has $name (list "true" "false" "yes" "no" "on" "off" "null" "y" "n")) -}}
 {{- $m = append $m (printf "%s makes %q the name of all objects: use lower-case letters, digits and dashes, with a letter first" (ternary "fullnameOverride" "nameOverride" (not (empty $root.Values.fullnameOverride))) $name) -}}
@@ -77,6 +82,9 @@
 {{- end -}}
 {{- if and .console.url (eq .console.url .url) -}}
 {{- $m = append $m (printf "the console and the gateway have one URL, %s: choose another host for the console, or leave console.hostName and console.url blank" .url) -}}
+{{- else if .console.leadsNowhere -}}
+{{- $port := ternary 30081 8012 (eq (.service.type | default "") "NodePort") -}}
+{{- $m = append $m (printf "console.hostName is %s, and there is no Ingress and no HTTPRoute that could lead it to the console: set console.url to the address with its port, for example %s://%s:%d" .console.hostName (.urlScheme | default "https") .console.hostName $port) -}}
 {{- end -}}
 {{- $m | toJson -}}
 {{- end -}}
@@ -161,6 +169,20 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- $m | toJson -}}
+{{- end -}}
+
+{{/* Networks that only a load balancer would keep out. */}}
+{{- define "portico.mistakes.open" -}}
+{{- $m := list -}}
+{{- $type := .service.type | default "ClusterIP" -}}
+{{- if and .service.loadBalancerSourceRanges (ne $type "LoadBalancer") -}}
+{{- $m = append $m (printf "service.loadBalancerSourceRanges does nothing with service.type %s, and the port would be open to everybody: set service.type to LoadBalancer, or leave it out and say in networkPolicy.from who may come" $type) -}}
+{{- end -}}
+{{- $streams := .streamSession -}}
+{{- if and $streams.enabled $streams.service.loadBalancerSourceRanges (ne $streams.service.type "LoadBalancer") -}}
+{{- $m = append $m (printf "streamSession.service.loadBalancerSourceRanges does nothing with streamSession.service.type %s, and the ports would be open to everybody: set streamSession.service.type to LoadBalancer, or leave it out and set config.streams.admission to networks and config.streams.allowed_sources to these networks" $streams.service.type) -}}
 {{- end -}}
 {{- $m | toJson -}}
 {{- end -}}

@@ -46,7 +46,7 @@ session-keys observation leases state
 {{- define "portico.account" -}}
 {{- $account := .Values.serviceAccount | default dict -}}
 {{- if eq (toString $account.create) "false" -}}
-{{- $account.name | default "default" -}}
+{{- $account.name -}}
 {{- else -}}
 {{- $account.name | default (include "portico.fullname" .) -}}
 {{- end -}}

@@ -36,7 +36,7 @@ several of them. Fails if they make no sense. Each template begins with
 {{- $unused = append $unused (printf "%s: %s" $path $why) -}}
 {{- end -}}
 {{- end -}}
-{{- $_ := set $v "unused" $unused -}}
+{{- $_ := set $v "unused" (concat $unused (include "portico.unused" $v | fromJsonArray)) -}}
 {{- $_ := set $v "config" ($v.config | default dict) -}}
 
 {{- include "portico.derive.url" (dict "v" $v) -}}
@@ -183,16 +183,18 @@ its blanks: there they mean "take this out".
 {{- $v := .v -}}
 {{- $console := $v.console -}}
 {{- $url := trimSuffix "/" ($console.url | default "") -}}
+{{- $is_joined := and $console.hostName (or $v.ingress.enabled $v.httpRoute.enabled) | not | not -}}
+{{- $_ := set $console "leadsNowhere" (and $console.hostName (not $url) (not $is_joined) | not | not) -}}
 {{- if and (not $url) $console.hostName -}}
 {{- $url = printf "%s://%s" ($v.urlScheme | default "https") $console.hostName -}}
-{{- if and $v.urlPort (or $v.ingress.enabled $v.httpRoute.enabled) -}}
+{{- if and $v.urlPort $is_joined -}}
 {{- $url = printf "%s:%d" $url (int $v.urlPort) -}}
 {{- end -}}
 {{- end -}}
 {{- $_ := set $console "url" $url -}}
 {{- include "portico.parts" (dict "v" $v "url" $url "prefix" "console") -}}
 {{- $_ := set $console "tlsSecretName" ($console.tlsSecretName | default $v.ingress.tlsSecretName) -}}
-{{- if and (kindIs "invalid" $console.nodePort) (eq ($v.service.type | default "") "NodePort") (not $console.hostName) -}}
+{{- if and (kindIs "invalid" $console.nodePort) (eq ($v.service.type | default "") "NodePort") (not $is_joined) -}}
 {{- $_ := set $console "nodePort" $v.consolePort -}}
 {{- end -}}
 {{- end -}}

@@ -22,7 +22,8 @@ pub(super) fn readme() -> String {
         );
     }
     text.push_str(
-        "\n## Older names\n\nThey work as before. Where both are set and differ, the installation fails and says so.\n\n\
+        "\n## Older names\n\nThey work as before. Where both are set and differ, the installation fails and says so. A newer\n\
+         name that has its default counts as not set.\n\n\
          | older name | name |\n|---|---|\n",
     );
     for value in values::all() {

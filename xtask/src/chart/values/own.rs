@@ -16,7 +16,7 @@ pub(super) const VALUES: &[Value] = &[
         "config",
         Mapping,
         "{}",
-        "Further settings, written as in Portico's configuration file. They come before those that the chart makes.",
+        "Further settings, written as in Portico's configuration file. They come before those that the chart makes, except where objects of the chart would contradict them. The gateway checks them when it starts, not helm.",
     ),
     own(
         "nodePortRange",
@@ -37,7 +37,12 @@ pub(super) const VALUES: &[Value] = &[
         "[]",
         "The Gateways that it belongs to.",
     ),
-    own("httpRoute.hostnames", Texts, "[]", "Blank: the host of `externalURL`."),
+    own(
+        "httpRoute.hostnames",
+        Texts,
+        "[]",
+        "The hosts of the route, in place of the host of `externalURL`: list that one, too. Others must stand in `config.http.extra_hosts` besides. Blank: the host of `externalURL`.",
+    ),
     own(
         "httpRoute.annotations",
         TextsByName,
@@ -48,7 +53,7 @@ pub(super) const VALUES: &[Value] = &[
         "console.hostName",
         Text,
         "",
-        "A host of its own for the log-in and the console, so that no application shares their origin. It joins the Ingress or the HTTPRoute.",
+        "A host of its own for the log-in and the console, so that no application shares their origin. It joins the Ingress or the HTTPRoute; without either set `console.url`.",
     ),
     own(
         "console.tlsSecretName",
@@ -121,7 +126,7 @@ pub(super) const VALUES: &[Value] = &[
         "serviceAccount.name",
         Text,
         "",
-        "Its name. Blank: the objects' name; `default` if none is made.",
+        "Its name. Blank: the objects' name. If none is made, the name of one of the gateway's own, not `default`.",
     ),
     own(
         "serviceAccount.annotations",

@@ -175,7 +175,7 @@ pub(super) const VALUES: &[Value] = &[
         "service.loadBalancerSourceRanges",
         Texts,
         "[]",
-        "Networks that may reach the load balancer.",
+        "Networks that may reach the load balancer. With another type it fails, since nothing would keep to it.",
     ),
     own(
         "service.externalTrafficPolicy",
@@ -217,7 +217,7 @@ pub(super) const VALUES: &[Value] = &[
         "streamSession.service.loadBalancerSourceRanges",
         Texts,
         "[]",
-        "Networks that may reach the load balancer.",
+        "Networks that may reach the load balancer. With another type it fails, since nothing would keep to it.",
     ),
     shared(
         "streamSession.portRange.start",
@@ -255,7 +255,7 @@ pub(super) const VALUES: &[Value] = &[
         "router.extraEnvs",
         Mappings(&["name"]),
         "[]",
-        "Further variables of the container, with `value` or `valueFrom`. They come before everything that the chart sets.",
+        "Further variables of the container, with `value` or `valueFrom`. They come before everything that the chart sets, except where objects of the chart would contradict them. The gateway checks them when it starts, not helm.",
     ),
     shared(
         "router.extraVolumeMounts",
@@ -283,7 +283,7 @@ pub(super) const VALUES: &[Value] = &[
         "customCertificates.overrideCaCertificatesCrt",
         Text,
         "",
-        "PEM: the only authorities that the ClearML server's certificate may be signed by. Excludes `extraCerts`.",
+        "PEM: the only authorities that the ClearML server's certificate may be signed by, in place of those that come with Portico. Excludes the other two.",
     ),
     shared(
         "customCertificates.extraCerts",
@@ -295,7 +295,7 @@ pub(super) const VALUES: &[Value] = &[
         "customCertificates.existingConfigMap",
         Text,
         "",
-        "A ConfigMap with further authorities, made by others, in place of `extraCerts`.",
+        "A ConfigMap with further authorities, made by others, in place of `extraCerts` and besides those that come with Portico. It is read at the start: after a change `kubectl rollout restart`.",
     ),
     own("customCertificates.existingConfigMapKey", Text, "ca.crt", "Its entry."),
     shared(
