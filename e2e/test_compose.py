@@ -54,7 +54,7 @@ def test_the_runtime_env_of_the_enterprise_gateway_serves(place):
         except httpx.TransportError:
             return False
 
-    until(is_ready, within=20, what="the gateway is ready")
+    until(is_ready, what="the gateway is ready")
     assert httpx.get(f"http://{GATEWAY}:{port}/_gateway/health", trust_env=False).status_code == 200
 
 

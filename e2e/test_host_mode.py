@@ -21,7 +21,7 @@ def explained(gateway, task, *said):
         assert not missing, f"{missing} not in:\n{text}"
         return text
 
-    return until(says, within=10)
+    return until(says)
 
 
 def is_never_dialed(emulator, gateway, task, echo):
@@ -93,7 +93,7 @@ def test_a_closed_port_is_starting_until_something_listens(host):
         assert (early.status_code, early.json()["error"]["code"]) == (503, "starting")
         assert int(early.headers["retry-after"]) > 0
         applications.echo(port=port)
-        until(lambda: alice.get(gateway.prefix(task)).status_code == 200, within=5)
+        until(lambda: alice.get(gateway.prefix(task)).status_code == 200)
 
 
 def test_the_page_of_a_starting_application_opens_it_by_itself(host, browser):
@@ -132,7 +132,7 @@ def test_absurd_requests_harm_nobody_else(host, runtime):
     gateway.published(good)
     with gateway.client(auth=emulator.key("alice")) as alice:
         assert alice.get(gateway.prefix(good)).status_code == 200
-        until(lambda: alice.get(gateway.prefix(absurd)).status_code in (404, 502), within=5)
+        until(lambda: alice.get(gateway.prefix(absurd)).status_code in (404, 502))
     assert "endpoint" not in emulator.runtime(absurd)
     # Nothing absurd is left behind for the tests that share this gateway.
     emulator.control("delete_task", task=absurd)
@@ -153,10 +153,10 @@ def test_two_owners_who_claim_one_address_get_nobody_in_and_are_told(host):
     explained(gateway, second, first)
     for user in ("alice", "bob"):
         with gateway.client(auth=emulator.key(user)) as visitor:
-            until(lambda visitor=visitor: visitor.get(gateway.prefix(first)).json()["error"]["code"] == "address_contested", within=5)
+            until(lambda visitor=visitor: visitor.get(gateway.prefix(first)).json()["error"]["code"] == "address_contested")
     emulator.end(second)
     with gateway.client(auth=emulator.key("alice")) as alice:
-        until(lambda: alice.get(gateway.prefix(first)).status_code == 200, within=5)
+        until(lambda: alice.get(gateway.prefix(first)).status_code == 200)
 
 
 def test_only_tasks_of_the_listed_queues_are_served(place):

@@ -63,7 +63,7 @@ def serve(command, place):
         except httpx.TransportError:
             return False
 
-    until(is_ready, within=20, what="the gateway is ready")
+    until(is_ready, what="the gateway is ready")
 
 
 def test_one_host_is_set_up_as_the_page_says(host):

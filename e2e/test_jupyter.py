@@ -147,10 +147,10 @@ def test_when_the_task_stops_its_sockets_close_and_its_address_says_so(owned, br
     assert notebook.kernel_sockets() == []
     owned.emulator.end(owned.task)
     watch = Stopwatch()
-    (closed, *_) = until(notebook.kernel_sockets, within=20, what="the kernel's WebSocket closes")
+    (closed, *_) = until(notebook.kernel_sockets, what="the kernel's WebSocket closes")
     noted(watch.seconds, promised=5)
     assert closed[1] == 4404
-    until(lambda: "endpoint" not in owned.emulator.runtime(owned.task), within=20)
+    until(lambda: "endpoint" not in owned.emulator.runtime(owned.task))
     assert "browser_endpoint" not in owned.emulator.runtime(owned.task)
     answer = alice.open(owned.link)
     assert answer.status == 410

@@ -92,7 +92,7 @@ def test_names_of_tasks_forge_no_lines(place, name):
     task = emulator.asking("alice", place.applications().echo().port, name=name)
     gateway.published(task)
     emulator.end(task)
-    until(lambda: "endpoint" not in emulator.runtime(task), within=5)
+    until(lambda: "endpoint" not in emulator.runtime(task))
     output = gateway.process.output()
     assert '{"forged": true}' not in output.splitlines()
     assert "\x1b[31mred" not in output

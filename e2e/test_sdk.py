@@ -91,7 +91,7 @@ def test_a_closed_task_loses_its_addresses(enterprise, applications, place):
     assert emulator.task(task.id)["status"] == "completed"
     watch = Stopwatch()
     published = ("endpoint", "browser_endpoint", "endpoint__api", "browser_endpoint__api")
-    until(lambda: not any(key in emulator.runtime(task.id) for key in published), within=20)
+    until(lambda: not any(key in emulator.runtime(task.id) for key in published))
     noted(watch.seconds, promised=5)
     # What the task said of itself is not Portico's to take away.
     assert "_PORT" in emulator.runtime(task.id)
@@ -108,12 +108,12 @@ def test_the_open_source_server_needs_only_runtime_keys_and_the_tag(open_source,
     assert gateway.published(task.id) == gateway.link(task.id)
     noted(watch.seconds, promised=5)
     # The web application of the open-source server shows user properties, so that is where people see it.
-    until(lambda: emulator.properties(task.id).get("gateway_url") == gateway.link(task.id), within=5)
+    until(lambda: emulator.properties(task.id).get("gateway_url") == gateway.link(task.id))
     with gateway.client(auth=emulator.key("alice")) as alice:
         assert alice.get(gateway.prefix(task.id)).status_code == 200
     assert emulator.unknown_calls() == {}
     emulator.end(task.id)
-    until(lambda: "endpoint" not in emulator.runtime(task.id) and "gateway_url" not in emulator.properties(task.id), within=5)
+    until(lambda: "endpoint" not in emulator.runtime(task.id) and "gateway_url" not in emulator.properties(task.id))
 
 
 @pytest.mark.parametrize(("written", "slug"), [("http:{port}", None), ("ui=http:{port},access=owner", "ui")])
@@ -128,7 +128,7 @@ def test_the_open_source_server_needs_only_the_property_portico(open_source, app
     suffix = f"__{slug}" if slug else ""
     assert gateway.published(task.id, suffix) == gateway.link(task.id, slug)
     noted(watch.seconds, promised=5)
-    until(lambda: emulator.properties(task.id).get(f"gateway_url{suffix}") == gateway.link(task.id, slug), within=5)
+    until(lambda: emulator.properties(task.id).get(f"gateway_url{suffix}") == gateway.link(task.id, slug))
     assert emulator.properties(task.id)["portico"] == written, "the request is the owner's to keep"
     with gateway.client(auth=emulator.key("alice")) as alice:
         assert alice.get(gateway.prefix(task.id, slug)).status_code == 200

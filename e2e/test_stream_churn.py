@@ -96,11 +96,16 @@ def test_ten_thousand_visitors_leave_no_descriptor_port_or_stream_behind(gateway
     before = held(pid)
     send(worker_port, port, VISITORS)
     until(lambda: is_silent(gateway), what="all streams are over")
-    # A poll of ClearML's may just be open, so a socket more or less says nothing; ten thousand would.
-    until(lambda: held(pid)["sockets"] <= before["sockets"] + 2, what=f"the sockets are closed: {before}, {held(pid)}")
-    after = held(pid)
-    assert after["threads"] <= before["threads"] + 1, (before, after)
-    assert after["others"] <= before["others"] + 16, (before, after)
+    # A poll of ClearML's may just be open, so a socket more or less says nothing; ten thousand would. Threads end, and pipes are given
+    # back, when they have been idle for a while.
+    room = {"sockets": 2, "threads": 1, "others": 16}
+
+    def is_as_before():
+        after = held(pid)
+        assert all(after[kind] <= before[kind] + more for kind, more in room.items()), (before, after)
+        return True
+
+    until(is_as_before, what="nothing is left behind")
     gateway.emulator.end(task)
 
     until(lambda: is_refused(port), what="the port is closed with its task")

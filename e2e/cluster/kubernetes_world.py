@@ -13,14 +13,22 @@ CLEARML = "http://198.18.2.100:8008"
 ROOT = Path(__file__).parents[2]
 
 
-def until(condition, what, within=60):
-    """What the condition says once it says anything."""
+def until(condition, what, within=180):
+    """What the condition says once it says anything.
+
+    That nobody answers counts as "not yet": a node port is there some time after its Service, and a route after its Ingress.
+    """
     end = time.monotonic() + within
     while True:
-        said = condition()
+        said, cause = None, None
+        try:
+            said = condition()
+        except httpx.TransportError as error:
+            cause = error
         if said:
             return said
-        assert time.monotonic() < end, f"{what}: not within {within} s"
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {within} s") from cause
         time.sleep(0.05)
 
 
@@ -94,7 +102,7 @@ class Cluster:
 
     def ask(self, what, **query):
         """What one of the server's controls says."""
-        return httpx.get(f"{CLEARML}/_emulator/{what}", params=query, trust_env=False).json()
+        return httpx.get(f"{CLEARML}/_emulator/{what}", params=query, trust_env=False, timeout=30).json()
 
     def key(self, login):
         """An actor's API key and secret."""
@@ -110,7 +118,7 @@ class Cluster:
             "runtime": {"_SERVICE": "EXTERNAL", "_ADDRESS": address, "_PORT": port},
             "system_tags": ["development", "external_service"],
         }
-        return httpx.post(f"{CLEARML}/_emulator/task", json=task, trust_env=False).json()["id"]
+        return httpx.post(f"{CLEARML}/_emulator/task", json=task, trust_env=False, timeout=30).json()["id"]
 
     def published(self, task):
         """The address that stands in the task."""

@@ -127,11 +127,11 @@ def workload(cluster, namespace, task, queue="gpu-queue", host_network=False, se
 def wish(cluster, runtime, user="alice", **more):
     """A running task whose runtime asks for that; returns its id."""
     task = {"user": user, "name": "wishes", "status": "in_progress", "runtime": runtime, "system_tags": ["external_service"], **more}
-    return httpx.post(f"{CLEARML}/_emulator/task", json=task, trust_env=False).json()["id"]
+    return httpx.post(f"{CLEARML}/_emulator/task", json=task, trust_env=False, timeout=30).json()["id"]
 
 
 def clearml(cluster, call, body, login="admin"):
     """A call of the ClearML API, as somebody else makes it."""
-    answer = httpx.post(f"{CLEARML}/{call}", json=body, auth=cluster.key(login), trust_env=False)
+    answer = httpx.post(f"{CLEARML}/{call}", json=body, auth=cluster.key(login), trust_env=False, timeout=30)
     assert answer.status_code == 200, answer.text
     return answer.json()["data"]

@@ -148,7 +148,7 @@ def test_what_every_file_makes_comes_up_and_leaves_nothing_behind(cluster, cases
     cluster.kubectl("-n", case.namespace, "rollout", "status", f"deployment/{about}", "--timeout=170s")
     pods = cluster.get(case.namespace, "pods", "-l", "app.kubernetes.io/instance=ci")["items"]
     (pod,) = (one for one in pods if "deletionTimestamp" not in one["metadata"])
-    health = httpx.get(f"http://{pod['status']['podIP']}:8080/_gateway/health", trust_env=False)
+    health = httpx.get(f"http://{pod['status']['podIP']}:8080/_gateway/health", trust_env=False, timeout=30)
     assert health.status_code == 200
     assert "Gateway ci serves the tasks" in case.notes
     assert things(cluster, *case.namespaces) > case.before

@@ -135,7 +135,7 @@ def calls(cluster, pod_address, port=7000):
 
 def writes(cluster, task):
     """Who wrote which key of a task."""
-    return httpx.get(f"{CLEARML}/_emulator/writes", params={"task": task}, trust_env=False).json()["writes"]
+    return httpx.get(f"{CLEARML}/_emulator/writes", params={"task": task}, trust_env=False, timeout=30).json()["writes"]
 
 
 class Audit:

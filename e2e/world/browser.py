@@ -8,6 +8,9 @@ from playwright.sync_api import expect, sync_playwright
 from .namespace import GATEWAY
 from .programs import CHROMIUM
 
+# For whatever a page is waited for, in milliseconds.
+PATIENCE = 60_000
+
 # Close codes of WebSockets are not in the driver's events, so pages note them themselves.
 _NOTE_SOCKETS = """
 (() => {
@@ -36,6 +39,8 @@ class Browser:
             args=["--no-sandbox", f"--host-resolver-rules=MAP *.test {GATEWAY}"],
         )
         self._visitors = []
+        # Its own patience, which no page's default changes, is 5 s: too short on a busy machine.
+        expect.set_options(timeout=PATIENCE)
 
     def visitor(self, **options):
         """Somebody with a fresh browser."""
@@ -64,7 +69,7 @@ class Visitor:
 
     def __init__(self, context):
         self.context = context
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         context.add_init_script(_NOTE_SOCKETS)
         self.page = context.new_page()
 

@@ -57,7 +57,7 @@ class Postgres:
             env=clean_env(),
             cwd=self._data,
         )
-        until(lambda: self.process.must_run() and _answers(self.port), within=20, what="PostgreSQL answers")
+        until(lambda: self.process.must_run() and _answers(self.port), what="PostgreSQL answers")
 
     def stop(self):
         """Ends it and removes its data."""

@@ -60,7 +60,7 @@ class Gateway:
         """Starts it, and waits until it is ready. Its log goes on in the same files."""
         self._starts += 1
         self.process = Process(f"portico-{self.port}", [PORTICO, "serve"], self.directory, env=self.env)
-        until(self.is_ready, within=20, what="the gateway is ready")
+        until(self.is_ready, what="the gateway is ready")
 
     def is_ready(self):
         """Whether `/readyz` says so."""
@@ -99,7 +99,7 @@ class Gateway:
         assert status is None or done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def published(self, task, suffix="", within=10):
+    def published(self, task, suffix="", within=30):
         """Waits until the endpoint's URL stands in the task; returns it."""
 
         def endpoint():

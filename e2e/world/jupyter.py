@@ -70,7 +70,7 @@ class Notebook:
         """Below the endpoint's prefix."""
         return "lab/tree/work.ipynb"
 
-    def run(self, code, prints, within=30):
+    def run(self, code, prints, within=60):
         """Writes code into the first cell, runs it, and waits for what it prints."""
         # The page calls a kernel idle that it has yet to connect to.
         until(lambda: any("/api/kernels/" in url for url in self.visitor.open_sockets()), within, "the kernel's WebSocket is open")

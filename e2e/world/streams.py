@@ -31,7 +31,7 @@ def offered(start, end):
     }
 
 
-def public_port(gateway, task, suffix="", within=15):
+def public_port(gateway, task, suffix="", within=60):
     """Waits until the task says where it is reached through the gateway; returns the port."""
 
     def published():

@@ -4,7 +4,7 @@ import time
 import warnings
 
 
-def until(condition, within=10.0, what=None):
+def until(condition, within=30.0, what=None):
     """Asks `condition` until it answers with something true, and returns that.
 
     An `AssertionError` or `OSError` counts as "not yet"; after `within` seconds it is the failure's cause.
