@@ -1,13 +1,10 @@
 //! The gateways of a namespace: each keeps a Lease that says who and where it is, and sees those of the others.
 
+mod heard;
 mod lease;
 mod sight;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use portico_core::{
     clock::Clock,
@@ -22,6 +19,7 @@ use crate::{
     api::{ApiError, Kube},
     watch::{Place, follow},
 };
+use heard::Heard;
 use lease::write;
 use sight::Sight;
 
@@ -116,7 +114,7 @@ impl GatewayLease {
             clock: &self.clock,
             gateways,
             health: &self.health,
-            heard: BTreeMap::new(),
+            heard: Heard::default(),
             namesakes: BTreeSet::new(),
         };
         follow(&self.kube, &place, lease::read, |step| sight.take(&step), shutdown).await;

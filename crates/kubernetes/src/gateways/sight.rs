@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use portico_core::{
@@ -12,7 +13,7 @@ use portico_core::{
     ownership::Gateway,
 };
 
-use super::{Gateways, lease::Told};
+use super::{Gateways, heard::Heard, lease::Told};
 use crate::{health, watch::Step};
 
 /// From steps of the watch to the list of gateways.
@@ -22,8 +23,7 @@ pub(super) struct Sight<'s> {
     pub(super) clock: &'s Arc<dyn Clock>,
     pub(super) gateways: Publish<Gateways>,
     pub(super) health: &'s Publish<SourceHealth>,
-    /// By the Lease: its last renewal, and when that was seen.
-    pub(super) heard: BTreeMap<String, (String, Timestamp)>,
+    pub(super) heard: Heard,
     /// Other Leases that say our name, as of the last warning.
     pub(super) namesakes: BTreeSet<String>,
 }
@@ -32,23 +32,25 @@ impl Sight<'_> {
     pub(super) fn take(&mut self, step: &Step<'_, (Told, String)>) {
         let now = self.clock.now();
         match step {
-            Step::Complete(known) => self.complete(known, now),
-            Step::Proof => health::well(self.health, "gateways", now),
+            Step::Complete(known) => {
+                self.heard.prove(now);
+                self.complete(known, now);
+            }
+            Step::Proof => {
+                if let Some(gap) = self.heard.prove(now) {
+                    self.forgive(gap);
+                }
+                health::well(self.health, "gateways", now);
+            }
             Step::Failed(error) => health::failed(self.health, "gateways", error, now),
         }
     }
 
     fn complete(&mut self, known: &BTreeMap<String, (Told, String)>, now: Timestamp) {
-        self.heard.retain(|lease, _| known.contains_key(lease));
+        self.heard.retain(|lease| known.contains_key(lease));
         let all = known.iter().map(|(lease, (told, renewed))| {
-            let entry = self
-                .heard
-                .entry(lease.clone())
-                .or_insert_with(|| (renewed.clone(), told.first_heard(now)));
-            if entry.0 != *renewed {
-                *entry = (renewed.clone(), now);
-            }
-            let (told, heard) = (&told.gateway, entry.1);
+            let heard = self.heard.hear(lease, renewed, told.first_heard(now), now);
+            let told = &told.gateway;
             // What we are is ours to say: somebody who set the label back would make us another gateway until the next renewal.
             let gateway = if lease == self.own_lease { self.own } else { told };
             let gateway = Gateway {
@@ -64,6 +66,16 @@ impl Sight<'_> {
         if *self.gateways.get() != all {
             self.gateways.publish(all);
         }
+    }
+
+    /// As the list that is known already would be read now.
+    fn forgive(&self, gap: Duration) {
+        let all = self.gateways.get();
+        let all = all.iter().map(|gateway| Gateway {
+            heard: gateway.heard.plus(gap),
+            ..gateway.clone()
+        });
+        self.gateways.publish(all.collect::<Gateways>());
     }
 
     /// Two of one name each believe that the other is themselves, and both write into all tasks.

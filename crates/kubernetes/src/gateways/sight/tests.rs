@@ -54,15 +54,18 @@ fn known(all: &[(&str, &str)]) -> BTreeMap<String, (Told, String)> {
 /// What a sight looks with.
 struct Eye {
     own: Gateway,
+    time: ManualClock,
     clock: Arc<dyn Clock>,
     health: Publish<SourceHealth>,
 }
 
 impl Eye {
     fn of(name: &str) -> Self {
+        let time = ManualClock::at(START);
         Self {
             own: gateway(name),
-            clock: Arc::new(ManualClock::at(START)),
+            clock: Arc::new(time.clone()),
+            time,
             health: live(SourceHealth::default()).0,
         }
     }
@@ -75,7 +78,7 @@ impl Eye {
             clock: &self.clock,
             gateways,
             health: &self.health,
-            heard: BTreeMap::new(),
+            heard: Heard::default(),
             namesakes: BTreeSet::new(),
         };
         (sight, seen)
@@ -202,4 +205,24 @@ fn another_gateway_with_our_name_is_warned_of_once() {
     sight.take(&Step::Complete(&alone));
     sight.take(&Step::Complete(&both));
     assert_eq!(log.lines().len(), 2, "it came back");
+}
+
+#[test]
+fn after_an_outage_the_others_are_not_silent() {
+    let list = known(&[("ours", "main"), ("theirs", "other")]);
+    for is_listed_anew in [false, true] {
+        let eye = Eye::of("main");
+        let (mut sight, seen) = eye.open();
+        sight.take(&Step::Complete(&list));
+        sight.take(&Step::Proof);
+        eye.time.advance(Duration::from_mins(5));
+        if is_listed_anew {
+            sight.take(&Step::Complete(&list));
+        }
+        sight.take(&Step::Proof);
+        let now = eye.time.now();
+        assert_eq!(eye.health.get().observed, Some(now));
+        let heard: Vec<Timestamp> = seen.get().iter().map(|gateway| gateway.heard).collect();
+        assert_eq!(heard, [now, now]);
+    }
 }
