@@ -181,7 +181,8 @@ pub async fn compose(config: Config, options: Options) -> anyhow::Result<Gateway
             sight.observation.clone(),
             publish_status,
             sight.nudge.clone(),
-            stop.clone(),
+            // While the last exchanges go on here, the one that follows writes, maybe by other settings.
+            supervisor.drain(),
         )),
     );
 
@@ -224,7 +225,7 @@ pub async fn compose(config: Config, options: Options) -> anyhow::Result<Gateway
         readiness: readiness.clone(),
         facts,
         observation: sight.observation,
-        health: sight.health,
+        health: sight.clearml,
         table: table.clone(),
         open_ports: data_plane.open_ports(),
         recording,

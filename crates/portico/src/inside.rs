@@ -33,7 +33,7 @@ pub struct Inside {
     pub facts: Live<ServerFacts>,
     /// What the source sees.
     pub observation: Live<Observation>,
-    /// How well it sees.
+    /// How well ClearML is read.
     pub health: Live<SourceHealth>,
     /// What leads where.
     pub table: Live<RouteTable>,
@@ -72,6 +72,8 @@ pub struct ClusterSight {
     pub health: Live<SourceHealth>,
     /// The gateways that serve the namespace; empty where this one keeps no Lease.
     pub gateways: Live<Gateways>,
+    /// When their list was proven last.
+    pub gateway_health: Live<SourceHealth>,
     /// The tasks that ask for endpoints, wherever their pods are.
     pub tasks: Live<Observation>,
 }

@@ -30,15 +30,17 @@ impl Assigned {
         &self.observation
     }
 
-    /// The same for these tasks and gateways. Tasks that look as before are handed on as the same `Arc`.
+    /// The same for these tasks and gateways. Tasks that look as before are handed on as the same `Arc`. `gateways` is `None` while
+    /// nobody knows whether there are others: then no task gets an owner that it did not have.
     #[must_use]
-    pub fn next(&self, tasks: Arc<Observation>, gateways: &[Gateway], own: &str, now: Timestamp) -> Self {
+    pub fn next(&self, tasks: Arc<Observation>, gateways: Option<&[Gateway]>, own: &str, now: Timestamp) -> Self {
+        let (are_known, gateways) = (gateways.is_some(), gateways.unwrap_or_default());
         let others = || gateways.iter().filter(|gateway| *gateway.name != *own);
         let places: Vec<StreamPlace> = others().filter_map(|other| other.streams.clone()).collect();
         let publishes = gateways
             .iter()
             .all(|gateway| *gateway.name != *own || gateway.publishes);
-        let is_alone = !publishes || others().next().is_none();
+        let is_alone = are_known && (!publishes || others().next().is_none());
         let owning = |task: &ObservedTask, before: Option<&Arc<ObservedTask>>| {
             if is_alone {
                 return OwningGateway::This;
@@ -51,16 +53,14 @@ impl Assigned {
         };
         let is_same_ground = places == self.places;
         let of_task = |task: &Arc<ObservedTask>| task.id;
-        let mut tasks_before = Abreast::new(self.tasks.tasks(), of_task);
-        let mut assigned_before = Abreast::new(self.observation.tasks(), of_task);
+        let mut known = Abreast::new(self.tasks.tasks(), of_task);
+        let mut assigned_last = Abreast::new(self.observation.tasks(), of_task);
         let assigned = tasks.tasks().iter().map(|task| {
-            let before = assigned_before.of(task.id).first();
-            let task_before = tasks_before.of(task.id).first();
+            let before = assigned_last.of(task.id).first();
+            let is_known = known.of(task.id).first().is_some_and(|known| Arc::ptr_eq(known, task));
             let owning_gateway = owning(task, before);
             let is_same = |before: &&Arc<ObservedTask>| {
-                is_same_ground
-                    && before.standing.owning_gateway == owning_gateway
-                    && task_before.is_some_and(|known| Arc::ptr_eq(known, task))
+                is_same_ground && before.standing.owning_gateway == owning_gateway && is_known
             };
             if let Some(before) = before.filter(is_same) {
                 return before.clone();

@@ -153,10 +153,10 @@ fn assigned(task: ObservedTask, gateways: &[Gateway]) -> ObservedTask {
     let now = Timestamp::from_secs(1010);
     let seen = |task| Arc::new(Observation::new(vec![task]));
     let (task, twin) = (Arc::new(task.clone()), Arc::new(task));
-    let assigned = Assigned::default().next(seen(task.clone()), gateways, "main", now);
+    let assigned = Assigned::default().next(seen(task.clone()), Some(gateways), "main", now);
     let owned = assigned.observation().tasks()[0].clone();
     for task in [task, twin] {
-        let again = assigned.next(seen(task), gateways, "main", now);
+        let again = assigned.next(seen(task), Some(gateways), "main", now);
         assert!(
             Arc::ptr_eq(&owned, &again.observation().tasks()[0]),
             "what has not changed is the same value"
@@ -196,12 +196,25 @@ fn every_task_is_seen_and_one_gateway_owns_it() {
 fn while_nobody_is_heard_the_owner_stays() {
     let gateways = [gateway("main", 2, &[]), gateway("other", 1, &[])];
     let seen = Arc::new(Observation::new(vec![Arc::new(task(None, None))]));
-    let at = |seconds, before: &Assigned| before.next(seen.clone(), &gateways, "main", Timestamp::from_secs(seconds));
+    let at =
+        |seconds, before: &Assigned| before.next(seen.clone(), Some(&gateways), "main", Timestamp::from_secs(seconds));
     let owner = |assigned: &Assigned| assigned.observation().tasks()[0].standing.owning_gateway.clone();
     let before = at(1010, &Assigned::default());
     let after = at(2000, &before);
     assert_eq!(owner(&after), OwningGateway::Another("other".into()));
     assert_eq!(owner(&at(2000, &Assigned::default())), OwningGateway::Nobody);
+}
+
+#[test]
+fn while_it_is_not_known_who_else_is_there_nothing_is_taken() {
+    let seen = Arc::new(Observation::new(vec![Arc::new(task(None, None))]));
+    let now = Timestamp::from_secs(1010);
+    let owner = |assigned: &Assigned| assigned.observation().tasks()[0].standing.owning_gateway.clone();
+    let unknown = Assigned::default().next(seen.clone(), None, "main", now);
+    assert_eq!(owner(&unknown), OwningGateway::Nobody);
+    let alone = unknown.next(seen.clone(), Some(&[]), "main", now);
+    assert_eq!(owner(&alone), OwningGateway::This);
+    assert_eq!(owner(&alone.next(seen, None, "main", now)), OwningGateway::This);
 }
 
 #[test]

@@ -44,14 +44,14 @@ impl Joined {
         let of_task = |task: &Arc<ObservedTask>| task.id;
         let mut live = Abreast::new(pods.live(), |pod| pod.task);
         let mut live_before = Abreast::new(self.pods.live(), |pod| pod.task);
-        let mut tasks_before = Abreast::new(self.tasks.tasks(), of_task);
+        let mut known = Abreast::new(self.tasks.tasks(), of_task);
         let mut joined_before = Abreast::new(self.observation.tasks(), of_task);
         // True if a task, its pods and their faults are those that were joined last. One without pods that was joined was gone.
         let mut is_same = |task: &Arc<ObservedTask>, own: &[Arc<Pod>]| {
-            let (task_before, own_before) = (tasks_before.of(task.id).first(), live_before.of(task.id));
-            task_before.is_some_and(|before| Arc::ptr_eq(before, task))
-                && own.len() == own_before.len()
-                && own.iter().zip(own_before).all(|(now, before)| Arc::ptr_eq(now, before))
+            let (known, before) = (known.of(task.id).first(), live_before.of(task.id));
+            known.is_some_and(|known| Arc::ptr_eq(known, task))
+                && own.len() == before.len()
+                && own.iter().zip(before).all(|(now, before)| Arc::ptr_eq(now, before))
                 && own
                     .iter()
                     .all(|pod| refused.get(&pod.uid) == self.refused.get(&pod.uid))
@@ -108,9 +108,11 @@ fn see(task: &ObservedTask, own: &[Arc<Pod>], refused: &HashMap<Arc<str>, PodFau
             if is_given_twice {
                 asked.ask = Err(RequestFault::Notation("an entry is given twice".to_owned()));
             }
-            match seen.requests.iter_mut().find(|own| is_same(own, &asked)) {
-                Some(own) => tighten(own, &asked),
-                None => seen.requests.push(asked),
+            for own in seen.requests.iter_mut().filter(|own| is_bound(own, &asked)) {
+                tighten(own, &asked);
+            }
+            if !seen.requests.iter().any(|own| is_same(own, &asked)) {
+                seen.requests.push(asked);
             }
         }
     }
@@ -131,6 +133,21 @@ fn see(task: &ObservedTask, own: &[Arc<Pod>], refused: &HashMap<Arc<str>, PodFau
 /// True if both ask for the same endpoint.
 fn is_same(one: &Request, other: &Request) -> bool {
     one.protocol == other.protocol && one.name == other.name
+}
+
+/// True if what the annotation says holds for this request, too: it asks for the same endpoint, or for the same port by another
+/// name. An annotation that cannot be understood may have meant any of them.
+fn is_bound(own: &Request, annotated: &Request) -> bool {
+    let ports = |request: &Request| -> Vec<u16> {
+        let ask = request.ask.as_ref().ok();
+        ask.map_or_else(Vec::new, |ask| {
+            let session = ask.stream.session.as_ref().and_then(|session| session.ssh_port);
+            let claims = [ask.stream.upstream_port, ask.stream.noted_port, session];
+            claims.into_iter().flatten().chain([ask.port]).collect()
+        })
+    };
+    let meant = ports(annotated);
+    is_same(own, annotated) || annotated.ask.is_err() || ports(own).iter().any(|port| meant.contains(port))
 }
 
 /// An annotation that cannot be understood closes the endpoint: it may have meant to tighten.

@@ -257,11 +257,16 @@ fn another_name_for_an_annotated_port_opens_it_no_wider() {
         let mut annotated = pod('a', 0, "10.0.0.1");
         annotated.requests = notation::parse(annotation, RequestOrigin::Annotation);
         let mut asking = task('a', None);
-        asking.requests.extend(notation::parse("x=http:8888; y=http:9", RequestOrigin::Property));
+        asking
+            .requests
+            .extend(notation::parse("x=http:8888; y=http:9", RequestOrigin::Property));
         let seen = joined([asking], &pods([annotated]));
         let requests = &seen.task(id('a')).unwrap().requests;
         let of = |name: &str| {
-            let request = requests.iter().find(|request| request.name.as_deref() == Some(name)).unwrap();
+            let request = requests
+                .iter()
+                .find(|request| request.name.as_deref() == Some(name))
+                .unwrap();
             request.ask.clone().map(|ask| ask.access)
         };
         (of("x"), of("y"))
@@ -269,7 +274,10 @@ fn another_name_for_an_annotated_port_opens_it_no_wider() {
     assert_eq!(accesses("ui=http:8888,access=owner"), (Ok(Some(Who::Owner)), Ok(None)));
     assert_eq!(accesses("ui=http:7777,access=owner"), (Ok(None), Ok(None)));
     let (same_port, another) = accesses("ui=http:8888,access=ovner");
-    assert!(same_port.is_err() && another.is_err(), "nobody knows which port was meant");
+    assert!(
+        same_port.is_err() && another.is_err(),
+        "nobody knows which port was meant"
+    );
 }
 
 #[test]

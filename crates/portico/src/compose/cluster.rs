@@ -113,7 +113,6 @@ impl Cluster {
         );
         let (publish_gateways, gateways) = live(Gateways::new());
         let (publish_gateway_health, gateway_health) = live(SourceHealth::default());
-        let (publish_gateway_health, _gateway_health) = live(SourceHealth::default());
         if let Some(lease) = &discovery.lease {
             let settings = GatewaySettings {
                 namespace: namespace.clone(),
@@ -122,7 +121,8 @@ impl Cluster {
                 own: own(config),
             };
             let lease = GatewayLease::new(self.kube.clone(), settings, clock.clone()).telling(publish_gateway_health);
-            supervisor.control("gateways", run(lease.run(publish_gateways, stop.clone())));
+            // Whoever drains has a successor, which speaks for the gateway from now on – or nobody, and others take its tasks.
+            supervisor.control("gateways", run(lease.run(publish_gateways, supervisor.drain())));
         }
         let sight = ClusterSight {
             namespace: namespace.as_str().into(),

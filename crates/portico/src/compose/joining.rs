@@ -6,7 +6,7 @@ use portico_core::{
     clock::{Clock, Timestamp},
     live::{Live, Publish},
     observe::{Observation, SourceHealth},
-    ownership::Assigned,
+    ownership::{Assigned, Gateway},
     pods::{Joined, PodRules, Pods, unproven},
 };
 use portico_kubernetes::Gateways;
@@ -22,6 +22,7 @@ pub(super) struct Joining {
     pub(super) pods: Live<Pods>,
     pub(super) pod_health: Live<SourceHealth>,
     pub(super) gateways: Live<Gateways>,
+    pub(super) gateway_health: Live<SourceHealth>,
     /// Until when the list of gateways, in which this one stands itself, is waited for; `None`: there is none.
     pub(super) waits_until: Option<Timestamp>,
     /// This gateway's name among them.
@@ -52,6 +53,7 @@ impl Joining {
                 changed = self.pod_health.changed() => if changed.is_none() { return },
                 // A gateway without a Lease has no others.
                 changed = self.gateways.changed(), if has_gateways => has_gateways = changed.is_some(),
+                changed = self.gateway_health.changed(), if has_gateways => has_gateways = changed.is_some(),
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
@@ -69,8 +71,16 @@ impl Joining {
             } else {
                 self.joined.observation().clone()
             };
-            let now = self.clock.now();
-            self.assigned = self.assigned.next(joined, &self.gateways.get(), &self.name, now);
+            let gateways = self.gateways.get();
+            let (known, at) = match self.waits_until {
+                None => (Some(&gateways[..]), self.clock.now()),
+                // Who could not be heard was not silent.
+                Some(_) => match self.gateway_health.get().observed {
+                    Some(observed) => (Some(&gateways[..]), observed),
+                    None => (None, self.clock.now()),
+                },
+            };
+            self.assigned = self.assigned.next(joined, known, &self.name, at);
             let seen = self.assigned.observation();
             if *seen != self.observation.get() {
                 self.observation.publish(seen.clone());
@@ -104,8 +114,10 @@ impl Joining {
 
     /// Whoever believed to be alone for a moment would write over what another gateway has written.
     fn knows_gateways(&self) -> bool {
-        let is_late = self.waits_until.is_none_or(|until| self.clock.now() >= until);
-        is_late || !self.gateways.get().is_empty()
+        let now = self.clock.now();
+        let is_late = self.waits_until.is_none_or(|until| now >= until);
+        let stands_itself = |gateway: &Gateway| *gateway.name == *self.name && gateway.is_heard(now);
+        is_late || self.gateways.get().iter().any(stands_itself)
     }
 }
 

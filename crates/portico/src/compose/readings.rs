@@ -53,6 +53,10 @@ pub(super) fn of(inside: &Inside, lost: &Lost) -> Readings {
             .failing
             .as_ref()
             .map(|failing| (failing.reason, now.since(failing.since))),
+        kubernetes_age: inside.cluster.as_ref().map(|sight| {
+            let proven = sight.health.get().observed;
+            now.since(proven.unwrap_or(inside.started))
+        }),
         is_own_key_accepted: match inside.facts.get().key {
             KeyState::Unknown => None,
             KeyState::Accepted => Some(true),

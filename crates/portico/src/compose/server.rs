@@ -39,6 +39,8 @@ fn key_pair(secrets: &[Secret]) -> KeyPair {
 pub(super) struct Sight {
     pub(super) observation: Live<Observation>,
     pub(super) health: Live<SourceHealth>,
+    /// How well ClearML itself is read.
+    pub(super) clearml: Live<SourceHealth>,
     pub(super) nudge: Nudge,
     pub(super) cluster: Option<ClusterSight>,
 }
@@ -67,6 +69,7 @@ pub(super) async fn observe(
         "source",
         run(source.run(publish_observation, publish_health, nudge.clone(), stop.clone())),
     );
+    let clearml_health = health.clone();
     let mut cluster_sight = None;
     if let (Some(cluster), Some(discovery)) = (&ground.cluster, &ground.config.discovery.kubernetes) {
         let tasks = (observation, health);
@@ -83,6 +86,7 @@ pub(super) async fn observe(
     Sight {
         observation,
         health,
+        clearml: clearml_health,
         nudge,
         cluster: cluster_sight,
     }

@@ -1,5 +1,6 @@
 //! How the gateway is, at one glance.
 
+mod namespace;
 mod streams;
 
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -7,6 +8,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use portico_clearml::{FeatureSet, KeyState};
 use serde::Serialize;
 
+use namespace::Namespace;
 use streams::Streams;
 
 use crate::{diagnose::report::harmless, inside::Inside};
@@ -22,6 +24,8 @@ pub(super) struct Status {
     pub(super) up_seconds: u64,
     pub(super) awaited: Vec<&'static str>,
     pub(super) clearml: Clearml,
+    /// Absent where no pods are watched.
+    pub(super) kubernetes: Option<Namespace>,
     pub(super) tasks: usize,
     pub(super) routes: usize,
     pub(super) refused_routes: BTreeMap<&'static str, usize>,
@@ -89,6 +93,7 @@ impl Status {
             up_seconds: now.since(inside.started).as_secs(),
             awaited: inside.readiness.awaited(),
             clearml: clearml(inside),
+            kubernetes: inside.cluster.as_ref().map(|sight| Namespace::of(sight, now)),
             tasks: inside.observation.get().tasks().len(),
             routes: table.len(),
             refused_routes,
@@ -114,6 +119,7 @@ impl Status {
         self.awaited.is_empty()
             && self.clearml.own_key != "refused"
             && self.clearml.failing.is_none()
+            && self.kubernetes.as_ref().is_none_or(Namespace::is_good)
             && self.publish.contested.is_empty()
             && self.streams.as_ref().is_none_or(Streams::is_good)
     }
@@ -138,6 +144,9 @@ impl Status {
             awaited => line("ready", format!("no, waiting for: {}", awaited.join(", "))),
         }
         self.clearml.lines(&mut line);
+        if let Some(namespace) = &self.kubernetes {
+            namespace.lines(&mut line);
+        }
         let refused: Vec<String> = self
             .refused_routes
             .iter()

@@ -81,6 +81,7 @@ fn joining(tasks: &[u8], pods: &[u8], gateways: Gateways) -> Joining {
         pods: Live::fixed(Pods::new(pods.iter().map(|number| pod(*number)).collect(), Vec::new())),
         pod_health: Live::fixed(well()),
         gateways: Live::fixed(gateways),
+        gateway_health: Live::fixed(well()),
         waits_until: None,
         name: "main".into(),
         rules: PodRules::default(),
@@ -261,8 +262,40 @@ fn nothing_is_served_before_the_other_gateways_are_known() {
     assert_eq!(joining.health.get().observed, None);
     joining.gateways = Live::fixed(vec![gateway("main", &[], at(0))]);
     assert_eq!(seen(&mut joining), [id(1)]);
-    // Whoever finds no list goes on alone.
-    let mut alone = self::joining(&[1], &[1], Vec::new());
-    alone.waits_until = Some(at(0));
-    assert_eq!(seen(&mut alone), [id(1)]);
+    joining.gateways = Live::fixed(vec![gateway("other", &[], at(0)), gateway("main", &[], at(-61))]);
+    joining.health = live(SourceHealth::default()).0;
+    joining.step();
+    assert_eq!(
+        joining.health.get().observed,
+        None,
+        "it stands there as another run left it"
+    );
+}
+
+#[test]
+fn without_a_list_of_gateways_tasks_are_served_and_nobody_owns_them() {
+    let mut blind = joining(&[1], &[1], Vec::new());
+    let clock = ManualClock::at(at(0));
+    (blind.clock, blind.waits_until) = (Arc::new(clock.clone()), Some(at(30)));
+    blind.gateway_health = Live::fixed(SourceHealth::default());
+    assert_eq!(seen(&mut blind), []);
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(seen(&mut blind), [id(1)]);
+    assert_eq!(owning(&mut blind), [OwningGateway::Nobody]);
+    blind.gateway_health = Live::fixed(well());
+    assert_eq!(owning(&mut blind), [OwningGateway::This], "it is alone for certain");
+}
+
+#[test]
+fn an_outage_of_the_api_server_is_no_gateways_silence() {
+    let both = vec![gateway("main", &[], at(-10)), gateway("other", &[], at(0))];
+    let mut joining = joining(&[1], &[1], both);
+    let clock = ManualClock::at(at(0));
+    (joining.clock, joining.waits_until) = (Arc::new(clock.clone()), Some(at(0)));
+    assert_eq!(owning(&mut joining), [OwningGateway::This]);
+    // The one that was heard a moment later does not outlive the other.
+    for _ in 0..30 {
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(owning(&mut joining), [OwningGateway::This]);
+    }
 }

@@ -39,6 +39,8 @@ pub struct Readings {
     pub source_age: Option<Duration>,
     /// Why ClearML cannot be read, and for how long.
     pub source_failing: Option<(&'static str, Duration)>,
+    /// How long ago Kubernetes proved the list of pods last.
+    pub kubernetes_age: Option<Duration>,
     /// Whether ClearML accepts the gateway's own key.
     pub is_own_key_accepted: Option<bool>,
     /// Tasks that are still to be written.
@@ -176,6 +178,9 @@ impl Collector for Collected {
         single(names::SOURCE_FAILING_SINCE, failing)?;
         if let Some(age) = now.source_age {
             single(names::SOURCE_AGE, age.as_secs_f64())?;
+        }
+        if let Some(age) = now.kubernetes_age {
+            single(names::KUBERNETES_AGE, age.as_secs_f64())?;
         }
         if let Some(is_accepted) = now.is_own_key_accepted {
             single(names::OWN_KEY, f64::from(u8::from(is_accepted)))?;

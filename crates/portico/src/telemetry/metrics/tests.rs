@@ -65,6 +65,7 @@ fn everything() -> Metrics {
         refused_routes: [("wrong_queue", 2)].into(),
         source_age: Some(Duration::from_millis(1500)),
         source_failing: Some(("timeout", Duration::from_secs(30))),
+        kubernetes_age: Some(Duration::from_secs(4)),
         is_own_key_accepted: Some(true),
         lost: [("access", 1)].into(),
         ..Readings::default()
@@ -107,8 +108,8 @@ fn the_reference_of_the_metrics_is_up_to_date() {
         );
     }
     page.push_str(
-        "\nWorth an alarm: `portico_source_failing_seconds > 60`, `portico_own_key_accepted == 0`, `portico_publish_contested > 0`,\n\
-         `increase(portico_lost_records_total[10m]) > 0`, `portico_leases_recorded == 0`, `portico_stream_ports{state=\"free\"} == 0` where\n\
+        "\nWorth an alarm: `portico_source_failing_seconds > 60`, `portico_kubernetes_age_seconds > 60`, `portico_own_key_accepted == 0`,\n\
+         `portico_publish_contested > 0`, `increase(portico_lost_records_total[10m]) > 0`, `portico_leases_recorded == 0`, `portico_stream_ports{state=\"free\"} == 0` where\n\
          TCP endpoints are served, and `portico_ready == 0` for more than a minute.\n",
     );
     crate::reference::keep("metrics.md", &page);
@@ -176,6 +177,7 @@ fn counts_of_all_threads_are_added() {
         "portico_connections{thread=\"1\"} 4.0",
         "portico_upstream_requests_total{connection=\"dialed\"} 10",
         "portico_source_age_seconds 1.5",
+        "portico_kubernetes_age_seconds 4.0",
     ] {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
     }
