@@ -110,3 +110,21 @@ def test_the_trial_beside_the_running_gateway_shares_nothing_with_it(tmp_path):
     assert yaml.safe_load(config["data"]["portico.yaml"])["publish"] == "never"
     (ingress,) = (one for one in objects if one["kind"] == "Ingress")
     assert [rule["host"] for rule in ingress["spec"]["rules"]] == ["portico.example.com"]
+
+
+def test_the_trial_of_a_node_port_has_another_port(tmp_path):
+    page = "docs/how-to/upgrade-from-the-enterprise-chart.md"
+    write_files(page, tmp_path)
+    said = (ROOT / page).read_text()
+    assert "`externalURL: http://10.0.0.5:30090`" in said and "blank `nodePort:`" in said
+    trial = yaml.safe_load((tmp_path / "trial.yaml").read_text())
+    del trial["ingress"]
+    trial |= {"externalURL": "http://10.0.0.5:30090", "service": {"nodePort": None}}
+    (tmp_path / "trial.yaml").write_text(yaml.safe_dump(trial))
+    given = yaml.safe_load((helm.CHART / "ci/guide-node-port-values.yaml").read_text())
+    given["service"]["nodePort"] = 30080
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(given))
+    done = rendered(tmp_path, ["values.yaml", "trial.yaml"], ("trial", "-n", "workloads", PLACE))
+    assert done.returncode == 0, done.stderr
+    (service,) = (one for one in yaml.safe_load_all(done.stdout) if one and one["kind"] == "Service")
+    assert [port["nodePort"] for port in service["spec"]["ports"]] == [30090]
