@@ -80,7 +80,8 @@ impl Reconcile {
     fn later(&self, blocked: &Blocked) -> Option<Duration> {
         let is_cooling = self.ledger.recorded().next_end().is_some();
         let look = (is_cooling || blocked.is_waiting()).then_some(LOOK);
-        look.into_iter().chain(self.ledger.spared()).min()
+        let spared = self.ledger.spared().map(|wait| wait.max(ledger::SOONEST));
+        look.into_iter().chain(spared).min()
     }
 
     /// One comparison of what is with what should be. It is told nothing: it looks at everything. True if there was anything to
@@ -135,7 +136,11 @@ impl Reconcile {
             let recorded = self.ledger.recorded().clone();
             let book = ports::wanted(observation, policy, &recorded, self.cooling, &blocked, now);
             if book.leases == recorded {
-                return book;
+                match self.ledger.settle(now).await {
+                    // It was read, and may tell of a lease that nobody knew of.
+                    Outcome::Changed => continue,
+                    Outcome::Recorded | Outcome::NotRecorded => return book,
+                }
             }
             tries += 1;
             match self.ledger.record(&book.leases, now).await {

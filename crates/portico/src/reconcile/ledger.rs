@@ -12,10 +12,10 @@ use tokio::time::{Instant, timeout};
 
 /// The store's key of the document.
 pub const DOCUMENT: &str = "leases";
-/// Longer than any store takes that works. The routes of HTTP endpoints wait meanwhile.
-const WRITE: Duration = Duration::from_secs(1);
+/// A write into a Secret is two questions to an API server that may be busy. The routes of HTTP endpoints wait meanwhile.
+const WRITE: Duration = Duration::from_secs(5);
 /// After a failed write, the next one is tried so much later, then ever later.
-const SOONEST: Duration = Duration::from_millis(500);
+pub(super) const SOONEST: Duration = Duration::from_millis(500);
 const LATEST: Duration = Duration::from_secs(15);
 
 /// How the recording of leases goes.
@@ -87,7 +87,7 @@ impl Ledger {
         &self.recorded
     }
 
-    /// How long the store is spared; `None` if nothing waits to be written.
+    /// How long the store is spared; `None` if it did what was asked last.
     pub(super) fn spared(&self) -> Option<Duration> {
         Some(self.spared?.0.saturating_duration_since(Instant::now()))
     }
@@ -104,7 +104,7 @@ impl Ledger {
         match written {
             Ok(Ok(version)) => {
                 (self.version, self.recorded) = (Some(version), leases.clone());
-                self.works();
+                self.works(1);
                 Outcome::Recorded
             }
             Ok(Err(StoreError::Conflict)) => self.read_again(now).await,
@@ -114,30 +114,39 @@ impl Ledger {
         }
     }
 
-    async fn read_again(&mut self, now: Timestamp) -> Outcome {
-        match timeout(WRITE, self.store.get(DOCUMENT)).await {
-            Ok(Ok(Some(document))) => {
-                self.take(&document);
-                Outcome::Changed
-            }
-            Ok(Ok(None)) => {
-                (self.version, self.recorded) = (None, Arc::default());
-                Outcome::Changed
-            }
-            Ok(Err(error)) => self.fails(now, error.to_string()),
-            Err(_) => self.fails(now, format!("no answer within {WRITE:?}")),
+    /// The leases are as they should be, as far as is known. After a failure it is looked at what the store has: what was given up
+    /// may have been written late.
+    pub(super) async fn settle(&mut self, now: Timestamp) -> Outcome {
+        match self.spared() {
+            None => Outcome::Recorded,
+            Some(wait) if !wait.is_zero() => Outcome::NotRecorded,
+            Some(_) => self.read_again(now).await,
         }
     }
 
-    fn works(&mut self) {
+    async fn read_again(&mut self, now: Timestamp) -> Outcome {
+        let document = match timeout(WRITE, self.store.get(DOCUMENT)).await {
+            Ok(Ok(document)) => document,
+            Ok(Err(error)) => return self.fails(now, error.to_string()),
+            Err(_) => return self.fails(now, format!("no answer within {WRITE:?}")),
+        };
+        match document {
+            Some(document) => self.take(&document),
+            None => (self.version, self.recorded) = (None, Arc::default()),
+        }
+        self.works(0);
+        Outcome::Changed
+    }
+
+    fn works(&mut self, writes: u64) {
         self.spared = None;
         let before = self.status.get();
         if before.failing.is_some() {
-            tracing::info!("the leases of public ports can be recorded again");
+            tracing::info!("the store of the leases of public ports answers again");
         }
         self.status.publish(Recording {
             failing: None,
-            writes: before.writes + 1,
+            writes: before.writes + writes,
             failures: before.failures,
         });
     }

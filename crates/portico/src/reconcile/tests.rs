@@ -100,6 +100,7 @@ struct Moody {
     store: MemoryStore,
     is_failing: std::sync::atomic::AtomicBool,
     is_hanging: std::sync::atomic::AtomicBool,
+    is_late: std::sync::atomic::AtomicBool,
     writes: AtomicU64,
 }
 
@@ -110,6 +111,11 @@ impl Moody {
 
     fn hangs(&self, is: bool) {
         self.is_hanging.store(is, Ordering::Relaxed);
+    }
+
+    /// It writes, and never says so.
+    fn is_late(&self, is: bool) {
+        self.is_late.store(is, Ordering::Relaxed);
     }
 
     async fn leases(&self) -> Leases {
@@ -137,6 +143,12 @@ impl StateStore for Moody {
         }
         if self.is_hanging.load(Ordering::Relaxed) {
             return Box::pin(std::future::pending());
+        }
+        if self.is_late.load(Ordering::Relaxed) {
+            return Box::pin(async move {
+                self.store.put_if_version(key, expected, body).await?;
+                std::future::pending().await
+            });
         }
         self.store.put_if_version(key, expected, body)
     }
@@ -235,6 +247,20 @@ impl Running {
         };
         let waited = tokio::time::timeout(Duration::from_secs(30), wait).await;
         assert!(waited.is_ok(), "{what}: {:?}", self.table.get().ports());
+    }
+
+    /// Nothing more happens while nothing changes, but for the table that may just be made.
+    async fn is_quiet(&self) {
+        let mut table = self.table.clone();
+        table.changed().await;
+        let mut made = 0;
+        let count = async {
+            while table.changed().await.is_some() {
+                made += 1;
+            }
+        };
+        let counted = tokio::time::timeout(Duration::from_secs(2), count).await;
+        assert!(counted.is_err() && made <= 1, "{made} tables without a reason");
     }
 
     async fn stops(mut self) -> Arc<Moody> {
@@ -368,7 +394,7 @@ async fn a_store_that_fails_takes_no_port_away_and_gives_none() {
         let recording = running.recording.get();
         let (since, why) = recording.failing.clone().expect("it is said");
         assert_eq!(since, start());
-        assert_eq!(why, if is_hanging { "no answer within 1s" } else { "disk full" });
+        assert_eq!(why, if is_hanging { "no answer within 5s" } else { "disk full" });
         // It is tried again by itself, and not without a pause.
         running
             .until("it is tried again", |now| {
@@ -383,6 +409,56 @@ async fn a_store_that_fails_takes_no_port_away_and_gives_none() {
         running.until("it is gone", |now| now.port(2).is_err()).await;
     }
     running.stops().await;
+}
+
+#[tokio::test]
+async fn a_failed_write_that_nobody_wants_any_more_is_over() {
+    let running = running(Arc::default(), 3, &[1]).await;
+    running.until("it has a port", |now| now.port(1) == Ok(9000)).await;
+    running.store.fails(true);
+    running.observes(&[1, 2]);
+    running
+        .until("the new one waits", |now| {
+            now.port(2) == Err(Refusal::PortPending.code())
+        })
+        .await;
+    running.observes(&[1]);
+    running
+        .until("nothing fails", |now| now.recording.get().failing.is_none())
+        .await;
+    running.is_quiet().await;
+    assert_eq!(running.recording.get().writes, 1);
+    running.stops().await;
+}
+
+#[tokio::test]
+async fn a_write_that_came_late_is_found_whether_it_is_still_wanted_or_not() {
+    for is_wanted in [true, false] {
+        let running = running(Arc::default(), 3, &[]).await;
+        running.store.is_late(true);
+        running.observes(&[2]);
+        running
+            .until("it is told late", |now| now.recording.get().failing.is_some())
+            .await;
+        running.store.is_late(false);
+        if !is_wanted {
+            running.observes(&[]);
+        }
+        running
+            .until("nothing fails", |now| now.recording.get().failing.is_none())
+            .await;
+        if is_wanted {
+            running.until("it has its port", |now| now.port(2) == Ok(9000)).await;
+        } else {
+            // Its port cools down, as everybody's.
+            running
+                .until("it is known", |now| now.recording.get().writes == 1)
+                .await;
+            let lease = running.store.leases().await.of(&key(2)).cloned().expect("a lease");
+            assert_eq!(lease.cooling_until, Some(start().plus(COOLING)));
+        }
+        running.stops().await;
+    }
 }
 
 #[tokio::test]
