@@ -5,8 +5,12 @@
 
 mod wire;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
@@ -174,33 +178,46 @@ impl<C, T: PartialEq> Follower<'_, C, T> {
                 tell(Step::Proof);
                 return Ok(());
             };
-            let (mut has_changed, mut is_proven) = (false, false);
-            for line in &lines {
-                match wire::read::<M>(line)? {
-                    Told::There(object) => {
-                        let Metadata { name, resource_version } = object.metadata();
-                        has_changed |= self.put(name, object);
-                        self.version = Some(resource_version);
-                    }
-                    Told::Gone(metadata) => {
-                        has_changed |= self.known.remove(&metadata.name).is_some();
-                        self.version = Some(metadata.resource_version);
-                    }
-                    Told::Bookmark(metadata) => {
-                        self.version = Some(metadata.resource_version);
-                        is_proven = true;
-                    }
-                    Told::Other => {}
-                }
-            }
-            bounded(&self.known)?;
-            if has_changed {
-                tell(Step::Complete(&self.known));
-            }
-            if is_proven {
-                tell(Step::Proof);
-            }
+            self.batch(&lines, tell)?;
         }
+    }
+
+    /// Lines that came together. What those before an error have changed is told first: the next watch begins behind them.
+    fn batch<M: Object>(
+        &mut self,
+        lines: &VecDeque<Bytes>,
+        tell: &mut impl FnMut(Step<'_, T>),
+    ) -> Result<(), ApiError>
+    where
+        C: Fn(M) -> Option<T>,
+    {
+        let (mut has_changed, mut is_proven) = (false, false);
+        let outcome = lines.iter().try_for_each(|line| {
+            match wire::read::<M>(line)? {
+                Told::There(object) => {
+                    let Metadata { name, resource_version } = object.metadata();
+                    has_changed |= self.put(name, object);
+                    self.version = Some(resource_version);
+                }
+                Told::Gone(metadata) => {
+                    has_changed |= self.known.remove(&metadata.name).is_some();
+                    self.version = Some(metadata.resource_version);
+                }
+                Told::Bookmark(metadata) => {
+                    self.version = Some(metadata.resource_version);
+                    is_proven = true;
+                }
+                Told::Other => {}
+            }
+            bounded(&self.known)
+        });
+        if has_changed {
+            tell(Step::Complete(&self.known));
+        }
+        if is_proven && outcome.is_ok() {
+            tell(Step::Proof);
+        }
+        outcome
     }
 
     /// True if that changed anything.
@@ -226,5 +243,7 @@ fn bounded<T>(known: &BTreeMap<String, T>) -> Result<(), ApiError> {
     Ok(())
 }
 
+#[cfg(test)]
+mod batches;
 #[cfg(test)]
 mod tests;
