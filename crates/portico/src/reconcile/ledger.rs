@@ -130,9 +130,10 @@ impl Ledger {
             Ok(Err(error)) => return self.fails(now, error.to_string()),
             Err(_) => return self.fails(now, format!("no answer within {WRITE:?}")),
         };
-        match document {
-            Some(document) => self.take(&document),
-            None => (self.version, self.recorded) = (None, Arc::default()),
+        if let Some(document) = document {
+            self.take(&document);
+        } else {
+            (self.version, self.recorded) = (None, Arc::default());
         }
         self.works(0);
         Outcome::Changed
