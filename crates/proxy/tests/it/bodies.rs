@@ -247,7 +247,12 @@ async fn heads_and_empty_answers_have_no_body() {
         assert_eq!(head.to_lowercase().contains("content-length: 5"), length, "{head}");
     }
     assert_eq!(peer.seen.connections(), 1);
-    assert!(gateway.records.all().iter().take(3).all(|record| record.is_complete));
+    let records = eventually("all are recorded", || {
+        let records = gateway.records.all();
+        (records.len() == 4).then_some(records)
+    })
+    .await;
+    assert!(records.iter().all(|record| record.is_complete), "{records:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

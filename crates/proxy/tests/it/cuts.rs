@@ -124,7 +124,7 @@ async fn a_task_that_ends_is_cut_while_clearml_lets_others_wait() {
     let began = Instant::now();
     gateway.publish(&[neighbor]);
     assert_eq!(close_code(&mut socket).await, 4404);
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(1900), "{:?}", began.elapsed());
     assert!(is_alive(&mut beside).await);
 }
 

@@ -1,9 +1,18 @@
 //! Class 4: whatever a visitor sends, the application sees one request or none. Class 10: and for one host.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use crate::{
     gateway::{Spec, as_user, gateway, path},
     peers::behaves,
 };
+
+/// How long the first answer may take.
+const ANSWER: Duration = Duration::from_secs(5);
+/// After which no other answer is expected.
+const SILENCE: Duration = Duration::from_millis(150);
 
 /// Sends raw bytes and closes; the raw requests that the application saw.
 async fn seen(bytes: String) -> (Vec<String>, String) {
@@ -15,10 +24,14 @@ async fn seen(bytes: String) -> (Vec<String>, String) {
     (peer.seen.requests(), answers)
 }
 
-/// What comes until the gateway has nothing more to say.
+/// What comes until the gateway has nothing more to say. It says something, or closes.
 async fn read_all(client: &mut crate::raw::Client) -> Vec<u8> {
     let mut all = Vec::new();
-    while let Ok(Ok(())) = tokio::time::timeout(std::time::Duration::from_millis(150), client.stream.readable()).await {
+    loop {
+        let patience = if all.is_empty() { ANSWER } else { SILENCE };
+        let Ok(Ok(())) = timeout(patience, client.stream.readable()).await else {
+            break;
+        };
         let mut block = [0; 4096];
         match client.stream.try_read(&mut block) {
             Ok(0) => break,
@@ -196,10 +209,17 @@ async fn after_a_request_with_two_framings_the_connection_is_closed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_on_one_connection_are_each_decided() {
     let (to, alice) = (path("/"), as_user("alice"));
-    let (requests, answers) = seen(format!(
-        "GET {to}1 HTTP/1.1\r\nHost: gw.test\r\n{alice}\r\nGET {to}2 HTTP/1.1\r\nHost: gw.test\r\n\r\nGET {to}3 HTTP/1.1\r\nHost: gw.test\r\n{alice}\r\n"
-    ))
-    .await;
+    let peer = behaves::echoes().await;
+    let gateway = gateway(&[Spec::at(peer.address)]).await;
+    let mut client = gateway.connect().await;
+    client
+        .send(format!(
+            "GET {to}1 HTTP/1.1\r\nHost: gw.test\r\n{alice}\r\nGET {to}2 HTTP/1.1\r\nHost: gw.test\r\n\r\n\
+             GET {to}3 HTTP/1.1\r\nHost: gw.test\r\nConnection: close\r\n{alice}\r\n"
+        ))
+        .await;
+    let answers = String::from_utf8_lossy(&client.rest().await).into_owned();
+    let requests = peer.seen.requests();
     assert_eq!(requests.len(), 2, "{requests:#?}");
     let statuses: Vec<&str> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
     // The echoed requests hold the version once each, after their path.

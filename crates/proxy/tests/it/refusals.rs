@@ -9,16 +9,22 @@ use tokio::net::TcpListener;
 use crate::{
     gateway::{Gateway, SHORT, Spec, as_user, gateway, now, path, request},
     peers::{Peer, behaves, misbehaves, nowhere},
+    world::eventually,
 };
 
-async fn code(spec: Spec) -> (u16, String) {
+/// Longer than anything takes that comes to an end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a visitor is told if the application may take so long.
+async fn code(spec: Spec, patience: Duration) -> (u16, String) {
     let gateway = Gateway::start(&[spec], Who::Visible, |settings| {
-        settings.timeouts.response_headers = SHORT;
-        settings.timeouts.connect = SHORT;
+        settings.timeouts.response_headers = patience;
+        settings.timeouts.connect = PATIENCE;
     })
     .await;
     let reply = gateway.get(&path("/")).await;
-    let refusal = gateway.records.all().pop().unwrap().refusal;
+    let record = eventually("a record", || gateway.records.all().pop()).await;
+    let refusal = record.refusal;
     assert_eq!(refusal.unwrap(), reply.code());
     (reply.status, reply.code())
 }
@@ -50,7 +56,8 @@ async fn each_way_of_not_answering_has_its_refusal() {
             (502, "upstream_broken"),
         ),
     ] {
-        let got = code(Spec::at(peer.address)).await;
+        let patience = if expected.0 == 504 { SHORT } else { PATIENCE };
+        let got = code(Spec::at(peer.address), patience).await;
         assert_eq!((got.0, got.1.as_str()), expected, "{what}");
     }
 }
@@ -98,13 +105,13 @@ async fn an_application_that_comes_up_is_found() {
     spec.prefix = Prefix::Auto;
     let gateway = gateway(&[spec]).await;
     assert_eq!(gateway.get(&path("/")).await.code(), "starting");
-    assert_eq!(probe(free, SHORT).await, Probe::Refused);
+    assert_eq!(probe(free, PATIENCE).await, Probe::Refused);
     let listener = TcpListener::bind(free).await.unwrap();
     let _peer = Peer::on(listener, |stream, seen| {
         behaves::answering(stream, seen, |_| behaves::ok("", "up"))
     });
     assert_eq!(gateway.get(&path("/")).await.body, "up");
-    assert_eq!(probe(free, SHORT).await, Probe::Listening);
+    assert_eq!(probe(free, PATIENCE).await, Probe::Listening);
 }
 
 #[tokio::test(flavor = "multi_thread")]

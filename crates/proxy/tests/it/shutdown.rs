@@ -17,7 +17,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_comes_to_its_end() {
-    let peer = behaves::takes_its_time(Duration::from_millis(300)).await;
+    let peer = behaves::takes_its_time(Duration::from_secs(2)).await;
     let gateway = Gateway::start(&[Spec::at(peer.address)], Who::Visible, |settings| settings.threads = 2).await;
     let mut busy = gateway.connect().await;
     let mut idle = gateway.connect().await;
@@ -36,7 +36,7 @@ async fn what_is_under_way_comes_to_its_end() {
 async fn for_a_while_everybody_is_still_served_and_asked_to_leave() {
     let peer = behaves::says("").await;
     let gateway = Gateway::start(&[Spec::at(peer.address)], Who::Visible, |settings| {
-        settings.shutdown.delay = Duration::from_millis(500);
+        settings.shutdown.delay = Duration::from_secs(2);
     })
     .await;
     gateway.shutdown.cancel();

@@ -26,6 +26,9 @@ use crate::{
     world::eventually,
 };
 
+/// Longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A port that nobody else has now and no other test of this run gets: below those that the system gives away by itself.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -72,7 +75,7 @@ pub(crate) async fn is_served(port: u16) -> bool {
         let mut stream = TcpStream::connect(at(port)).await?;
         echo(&mut stream, b"are you there?").await
     };
-    matches!(timeout(Duration::from_secs(2), asking).await, Ok(Ok(back)) if back == b"are you there?")
+    matches!(timeout(PATIENCE, asking).await, Ok(Ok(back)) if back == b"are you there?")
 }
 
 /// A second endpoint, of another task.
@@ -117,9 +120,9 @@ pub(crate) async fn judged_again(gateway: &Gateway) {
 pub(crate) async fn is_reset(stream: &mut TcpStream) -> bool {
     let mut bytes = [0; 4096];
     loop {
-        match timeout(Duration::from_secs(5), stream.read(&mut bytes))
+        match timeout(PATIENCE, stream.read(&mut bytes))
             .await
-            .expect("closed within 5 s")
+            .expect("closed in time")
         {
             Ok(0) => return false,
             Ok(_) => {}

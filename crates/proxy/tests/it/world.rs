@@ -145,9 +145,9 @@ impl Recorder for Records {
     }
 }
 
-/// Waits until `condition` gives something; fails after 10 s.
+/// Waits until `condition` gives something; fails after 30 s.
 pub(crate) async fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
         if let Some(value) = condition() {
             return value;
