@@ -25,14 +25,10 @@ pub struct Pod {
     pub task: TaskId,
     /// Which of the task's nodes it is; 0 is the first.
     pub rank: u16,
-    /// The id of the queue from which the task came.
-    pub queue: Option<Arc<str>>,
-    /// The name of that queue in the form of [`label_value`](crate::label::label_value).
+    /// The name of the queue from which the task came, in the form of [`label_value`](crate::label::label_value).
     pub queue_label: Option<Arc<str>>,
     /// Its addresses; the first is the one to dial. Never empty.
     pub addresses: Vec<IpAddr>,
-    /// Whether Kubernetes calls it ready. Tasks have no probes, so this says only that the container runs.
-    pub is_ready: bool,
     /// It shares the node's network: its address is the node's, and other ports there belong to others.
     pub has_host_network: bool,
     /// What its annotation `portico/endpoints` asks for; empty without one.

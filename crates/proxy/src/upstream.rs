@@ -65,7 +65,13 @@ impl Upstreams {
 
     /// Forgets endpoints that are no longer there and that no thread has anything of.
     pub(crate) fn retain(&self, table: &RouteTable) {
-        let known: HashSet<EndpointId> = table.endpoints().map(|endpoint| endpoint.id).collect();
+        // Most endpoints were never asked for; routes change more often than anybody asks.
+        let held: HashSet<EndpointId> = self.lock().keys().copied().chain(self.with_traffic()).collect();
+        if held.is_empty() {
+            return;
+        }
+        let ids = table.endpoints().map(|endpoint| endpoint.id);
+        let known: HashSet<EndpointId> = ids.filter(|id| held.contains(id)).collect();
         self.lock()
             .retain(|id, upstream| known.contains(id) || Arc::strong_count(upstream) > 1);
         self.retain_traffic(&known);

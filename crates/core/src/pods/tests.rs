@@ -61,10 +61,8 @@ fn pod(digit: char, rank: u16, address: &str) -> Pod {
     Pod {
         task: id(digit),
         rank,
-        queue: None,
         queue_label: Some("gpu-queue".into()),
         addresses: vec![ip(address)],
-        is_ready: true,
         has_host_network: false,
         requests: vec![],
         gateway: None,

@@ -51,8 +51,6 @@ struct Named {
 struct Labels {
     #[serde(rename = "clearml-task-id")]
     task: Option<String>,
-    #[serde(rename = "clearml-agent-queue")]
-    queue: Option<String>,
     #[serde(rename = "clearml-agent-queue-name")]
     queue_name: Option<String>,
 }
@@ -86,21 +84,12 @@ struct Status {
     address: String,
     #[serde(rename = "podIPs")]
     addresses: Vec<Address>,
-    conditions: Vec<Condition>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 struct Address {
     ip: String,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-struct Condition {
-    #[serde(rename = "type")]
-    kind: String,
-    status: String,
 }
 
 impl Object for Manifest {
@@ -140,14 +129,9 @@ impl Manifest {
         Some(Pod {
             task,
             rank,
-            queue: label(metadata.labels.queue),
             // The agent's word for a queue whose name it could not read.
             queue_label: label(metadata.labels.queue_name).filter(|name| **name != *"k8s"),
             addresses,
-            is_ready: status
-                .conditions
-                .iter()
-                .any(|condition| condition.kind == "Ready" && condition.status == "True"),
             has_host_network: spec.host_network,
             requests: requests(asked),
             gateway: gateway(asked),
@@ -292,13 +276,10 @@ mod tests {
     fn what_is_needed_is_kept() {
         let pod = living(&pod()).expect("it lives");
         assert_eq!(pod.task.to_string(), ID);
-        assert_eq!(
-            (pod.queue.as_deref(), pod.queue_label.as_deref()),
-            (Some("929b"), Some("gpu-queue"))
-        );
+        assert_eq!(pod.queue_label.as_deref(), Some("gpu-queue"));
         let told: Vec<String> = pod.addresses.iter().map(ToString::to_string).collect();
         assert_eq!(told, ["10.0.0.7", "fd00::7"]);
-        assert!(pod.is_ready && !pod.has_host_network);
+        assert!(!pod.has_host_network);
         assert_eq!(
             pod.requests.first().and_then(|request| request.name.as_deref()),
             Some("ui")

@@ -43,6 +43,10 @@ impl Upstreams {
         }
     }
 
+    pub(super) fn with_traffic(&self) -> Vec<EndpointId> {
+        self.traffic_of_all().keys().copied().collect()
+    }
+
     pub(super) fn retain_traffic(&self, known: &HashSet<EndpointId>) {
         self.traffic_of_all().retain(|id, _| known.contains(id));
     }

@@ -42,10 +42,8 @@ fn pod(number: u8) -> Arc<Pod> {
     Arc::new(Pod {
         task: id(number),
         rank: 0,
-        queue: None,
         queue_label: None,
         addresses: vec![[10, 0, 0, number].into()],
-        is_ready: true,
         has_host_network: false,
         requests: Vec::new(),
         gateway: None,

@@ -11,7 +11,7 @@ const SHOWN: usize = 20;
 /// The namespace whose tasks are served.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Namespace {
-    pub(crate) namespace: String,
+    pub(crate) name: String,
     /// Pods of tasks that live.
     pub(crate) pods: usize,
     pub(crate) proven_seconds_ago: Option<u64>,
@@ -45,7 +45,7 @@ impl Namespace {
             heard_seconds_ago: now.since(gateway.heard).as_secs(),
         };
         Self {
-            namespace: sight.namespace.to_string(),
+            name: sight.namespace.to_string(),
             pods: sight.pods.get().live().len(),
             proven_seconds_ago: health.observed.map(|at| now.since(at).as_secs()),
             failing: failing(&health),
@@ -64,8 +64,8 @@ impl Namespace {
             (None, Some(seconds)) => format!("seen {seconds} s ago"),
             (None, None) => "not seen yet".to_owned(),
         };
-        let Self { namespace, pods, .. } = self;
-        line("pods", format!("{pods} of tasks in the namespace {namespace}, {seen}"));
+        let Self { name, pods, .. } = self;
+        line("pods", format!("{pods} of tasks in the namespace {name}, {seen}"));
         if let Some(why) = &self.gateways_failing {
             line("gateways", format!("their Leases cannot be watched {why}"));
         }
@@ -115,23 +115,23 @@ mod tests {
             heard_seconds_ago: 3,
         };
         let mut namespace = Namespace {
-            namespace: "workloads".to_owned(),
+            name: "workloads".to_owned(),
             pods: 7,
             proven_seconds_ago: Some(2),
             gateways: vec![gateway("main", &[], true), gateway("trial", &["gpu", "cpu"], false)],
             ..Namespace::default()
         };
         let told = |namespace: &Namespace| {
-            let mut text = String::new();
-            namespace.lines(&mut |what, words| text.push_str(&format!("{what}: {words}\n")));
-            text
+            let mut told = Vec::new();
+            namespace.lines(&mut |what, words| told.push(format!("{what}: {words}")));
+            told.join("\n")
         };
         assert!(namespace.is_good());
         assert_eq!(
             told(&namespace),
             "pods: 7 of tasks in the namespace workloads, seen 2 s ago\n\
              gateways: main at https://main.example.com, all queues, heard of 3 s ago\n\
-             : trial at https://trial.example.com, queues gpu, cpu, writes nothing, heard of 3 s ago\n"
+             : trial at https://trial.example.com, queues gpu, cpu, writes nothing, heard of 3 s ago"
         );
         namespace.failing = Some("since 3 o'clock (timeout: late)".to_owned());
         assert!(!namespace.is_good());
