@@ -81,6 +81,7 @@ pub(super) fn judge(config: &Config, read: &mut Reader) {
             );
         }
     }
+    label(config, read);
     let (has_pods, has_secrets) = (config.discovery.kubernetes.is_some(), config.state.kubernetes.is_some());
     for (key, is_used) in [
         ("discovery.kubernetes.namespace", has_pods),
@@ -111,6 +112,23 @@ pub(super) fn judge(config: &Config, read: &mut Reader) {
     }
     if has_secrets && read.is_said("state.path") {
         notice(read, "state.path", "has no effect: state.kind is kubernetes");
+    }
+}
+
+/// The name stands in the Lease as a label. Names that are too short or too long are refused in any case.
+fn label(config: &Config, read: &mut Reader) {
+    let (name, pods) = (config.site.name.as_bytes(), &config.discovery.kubernetes);
+    let has_lease = pods.as_ref().is_some_and(|pods| pods.lease.is_some());
+    let is_inner = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let is_end = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_alphanumeric);
+    let is_label = name.iter().all(is_inner) && is_end(name.first()) && is_end(name.last());
+    if has_lease && !is_label {
+        mistake(
+            read,
+            "gateway.name",
+            "cannot stand in the gateway's Lease as a label, by which the gateways of a namespace find each other",
+            "write letters and digits, with hyphens, underscores and points between them",
+        );
     }
 }
 
@@ -185,5 +203,25 @@ mod tests {
             ("PORTICO__DISCOVERY__NETWORKS", "10.0.0.0/8"),
         ]));
         assert!(told.contains("only pods' own addresses are dialed"), "{told}");
+    }
+
+    #[test]
+    fn a_name_that_is_no_label_is_refused_where_there_is_a_lease() {
+        let kubernetes = ("PORTICO__DISCOVERY__KIND", "kubernetes");
+        let lease = ("PORTICO__DISCOVERY__KUBERNETES__LEASE", "main-portico");
+        for name in ["my gateway", "münchen", "-main", "main.", "a/b"] {
+            let named = ("ROUTER_NAME", name);
+            let told = only_mistake(&[named, kubernetes, lease]);
+            assert!(told.contains("gateway.name") || told.contains("ROUTER_NAME"), "{told}");
+            assert!(told.contains("as a label"), "{told}");
+            good(&[named, kubernetes]);
+            good(&[named]);
+        }
+        let longest = "m".repeat(63);
+        for name in ["main", "Main_1.b-c", "9", &longest] {
+            good(&[("ROUTER_NAME", name), kubernetes, lease]);
+        }
+        let told = only_mistake(&[("ROUTER_NAME", &"m".repeat(64)), kubernetes, lease]);
+        assert!(told.contains("64 characters"), "{told}");
     }
 }
