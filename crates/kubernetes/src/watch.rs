@@ -183,11 +183,7 @@ impl<C, T: PartialEq> Follower<'_, C, T> {
     }
 
     /// Lines that came together. What those before an error have changed is told first: the next watch begins behind them.
-    fn batch<M: Object>(
-        &mut self,
-        lines: &VecDeque<Bytes>,
-        tell: &mut impl FnMut(Step<'_, T>),
-    ) -> Result<(), ApiError>
+    fn batch<M: Object>(&mut self, lines: &VecDeque<Bytes>, tell: &mut impl FnMut(Step<'_, T>)) -> Result<(), ApiError>
     where
         C: Fn(M) -> Option<T>,
     {
