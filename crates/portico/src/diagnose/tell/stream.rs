@@ -77,7 +77,7 @@ fn open(told: &mut Explanation, world: &World, streams: &StreamPolicy, endpoint:
     if let Some(error) = world.open_ports.failed.get(&port) {
         told.fail("port", &Refusal::PortTaken { port });
         let remedy = "Portico tries again every second, and gives the endpoint another port if this lasts. End the other program, or \
-                      choose a range that nobody else uses (streams.port_range).";
+                      choose a range that nobody else uses (streams.port_range, in the chart streamSession.portRange).";
         told.fault = Some(Fault::Administrator);
         return say(
             told,
