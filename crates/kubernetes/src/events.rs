@@ -1,6 +1,8 @@
 //! Events on pods that are not dialed, where their owner looks first.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+mod told;
+
+use std::{sync::Arc, time::Duration};
 
 use portico_core::{
     clock::Clock,
@@ -10,15 +12,19 @@ use portico_core::{
 use serde::de::IgnoredAny;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiError, Kube};
+use told::{Outcome, Told};
 
-/// After an event could not be written.
+/// After the server wrote no event at all.
 const AGAIN: Duration = Duration::from_mins(1);
+/// The longest name of an object.
+const LONGEST: usize = 253;
 
-/// Tells the owners of pods that are not dialed why, once for each pod and reason, until `shutdown`. `gateway` is the gateway's
-/// name.
+/// Tells the owners of pods that are not dialed why, until `shutdown`: one Event for each pod and reason, written again when
+/// Kubernetes has forgotten it. `gateway` is the gateway's name.
 pub async fn announce(
     kube: Kube,
     namespace: String,
@@ -28,7 +34,8 @@ pub async fn announce(
     mut pods: Live<Pods>,
     shutdown: CancellationToken,
 ) {
-    let mut told: HashSet<String> = HashSet::new();
+    let mut told = Told::default();
+    let path = format!("/api/v1/namespaces/{namespace}/events");
     loop {
         let seen = pods.get();
         let faults: Vec<(String, &Arc<Pod>, PodFault)> = seen
@@ -37,10 +44,12 @@ pub async fn announce(
             .map(|(pod, fault)| (name(&gateway, pod, &fault), pod, fault))
             .collect();
         // What is over may be told again when it comes back.
-        told.retain(|name| faults.iter().any(|(current, ..)| current == name));
+        told.retain(faults.iter().map(|(name, ..)| name.as_str()));
         let mut is_refused = false;
-        let news = faults.into_iter().filter(|(name, ..)| !told.contains(name));
-        for (name, pod, fault) in news.collect::<Vec<_>>() {
+        for (name, pod, fault) in &faults {
+            if !told.is_due(name, Instant::now()) {
+                continue;
+            }
             let now = format!("{:.0}", clock.now());
             let event = json!({
                 "apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": "NotRouted",
@@ -49,17 +58,23 @@ pub async fn announce(
                 "message": format!("the gateway {gateway} does not lead to this pod: {fault}"),
                 "source": {"component": "portico"}, "firstTimestamp": now, "lastTimestamp": now, "count": 1,
             });
-            let path = format!("/api/v1/namespaces/{namespace}/events");
-            match kube.post::<IgnoredAny>(&path, &event).await {
-                Err(error) if !is_there(&error) => {
+            let answer = tokio::select! {
+                answer = kube.post::<IgnoredAny>(&path, &event) => answer,
+                () = shutdown.cancelled() => return,
+            };
+            let outcome = match answer {
+                Ok(_) => Outcome::Written,
+                Err(error) if error.code() == Some(409) => Outcome::StandsThere,
+                Err(error) => {
                     tracing::warn!(pod = %pod.name, %error, "an event was not written");
-                    is_refused = true;
-                    break;
+                    is_refused = is_about_all(&error);
+                    Outcome::Refused
                 }
-                _ => {
-                    told.insert(name);
-                }
+            };
+            if is_refused {
+                break;
             }
+            told.note(name, outcome, Instant::now());
         }
         // Pods change all the time; who may not write events, or cannot, is not to try with each change.
         if is_refused {
@@ -68,21 +83,36 @@ pub async fn announce(
                 () = shutdown.cancelled() => return,
             }
         }
+        let next = told.next();
         tokio::select! {
             changed = pods.changed() => if changed.is_none() { return },
+            () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
             () = shutdown.cancelled() => return,
         }
     }
 }
 
-fn is_there(error: &ApiError) -> bool {
-    error.code() == Some(409)
+/// True if the next event would fare no better.
+fn is_about_all(error: &ApiError) -> bool {
+    match error {
+        ApiError::Away(_) | ApiError::Timeout => true,
+        ApiError::Refused { code, .. } => matches!(code, 401 | 403 | 429),
+        ApiError::BadAnswer(_) => false,
+    }
 }
 
 /// The same for the same matter, so that a gateway that starts anew does not tell everything twice.
 fn name(gateway: &str, pod: &Pod, fault: &PodFault) -> String {
     let matter = format!("{gateway}/{}/{fault}", pod.uid);
     let digest = Sha256::digest(matter);
-    let short = u64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default());
-    format!("{}.{short:016x}", pod.name)
+    let short = format!(
+        "{:016x}",
+        u64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default())
+    );
+    let named: String = pod.name.chars().take(LONGEST - 1 - short.len()).collect();
+    // A name's parts end with a letter or digit.
+    format!("{}.{short}", named.trim_end_matches(['-', '.']))
 }
+
+#[cfg(test)]
+mod tests;
