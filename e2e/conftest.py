@@ -1,6 +1,6 @@
 """Fixtures of the end-to-end tests. The first thing that happens is the move into a network of their own."""
 
-# ruff: noqa: E402
+# ruff: noqa: E402, F401
 from world import namespace
 
 namespace.enter()
@@ -16,7 +16,7 @@ from world.gateway import Gateway
 from world.jupyter import Jupyter
 from world.laptop import Laptop
 from world.nginx import Nginx
-from world.reports import explain
+from world.reports import pytest_runtest_makereport
 from world.session import Session
 from world.tasks import SdkTask
 
@@ -127,10 +127,3 @@ def shared_place(tmp_path_factory):
     place = Place(tmp_path_factory.mktemp("shared"))
     yield place
     place.end()
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Shows what all programs wrote, and what the browser showed, when a test fails."""
-    outcome = yield
-    explain(item, call, outcome.get_result())

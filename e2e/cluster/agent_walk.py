@@ -1,11 +1,13 @@
 """What the tests with the real agent share: a namespace with an agent, a release of the chart for its tasks, and the tasks."""
 
+import collections
 import contextlib
 import functools
 import json
 import os
 from pathlib import Path
 
+import httpx
 from agent import IMAGE, Agent, Clearml
 from kubernetes_world import CLEARML, NODE, until
 from world import process
@@ -125,6 +127,7 @@ class Walk:
     def alice_runs_a_cell(self, browser):
         """Logs in on the way to the notebook, and works there; the kernel is the pod's own."""
         link = self.published_below(self.url, self.notebook)
+        self._only_new_gateway_is_asked(link)
         alice = browser.visitor()
         alice.enter(link + Notebook.path(), "alice")
         # Until JupyterLab listens, a page says that it starts, and tries again.
@@ -133,6 +136,20 @@ class Walk:
         pod = f"clearml-id-{self.notebook}"
         notebook.run("import socket; print('in ' + socket.gethostname())", prints=f"in {pod}", within=60)
         return notebook
+
+    def _only_new_gateway_is_asked(self, link):
+        """Waits until the way to the address is everywhere the one of the release as it is now: an old gateway, or a route without one, may
+        be asked for a moment longer, and people who come then see something else than a log-in."""
+        strangers = collections.deque(maxlen=10)
+
+        def is_steady():
+            try:
+                strangers.append(httpx.get(link, verify=False, trust_env=False, timeout=10).status_code)
+            except httpx.TransportError as error:
+                strangers.append(repr(error))
+            return list(strangers) == [401] * 10
+
+        until(is_steady, f"only the new gateway is asked at {link}")
 
     def gateways(self):
         """The gateway's pods by their names, those that end included."""

@@ -10,6 +10,8 @@ from kubernetes_world import Cluster
 # What the other end-to-end tests use, but not their own network.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from world.reports import pytest_runtest_makereport  # noqa: E402, F401
+
 # A run of the other end-to-end tests passes by here.
 collect_ignore_glob = [] if "PORTICO_CLUSTER_KUBECTL" in os.environ else ["test_*.py"]
 
@@ -96,12 +98,3 @@ def browser(chromium):
     """Makes visitors; they are gone after the test."""
     yield chromium
     chromium.dismiss()
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Shows what programs wrote, and what the browser showed, when a test fails."""
-    from world.reports import explain
-
-    outcome = yield
-    explain(item, call, outcome.get_result())

@@ -24,10 +24,10 @@ class Engineer:
 
     def __init__(self, cluster, namespace, directory):
         self.cluster, self.namespace, self.directory = cluster, namespace, directory
-        # Of a run before.
-        until(lambda: "Terminating" not in cluster.kubectl("get", "namespace", namespace, "--ignore-not-found"), "the namespace is free")
         cluster.namespace(namespace)
         self._bind()
+        # The API server hears of a binding a little later.
+        self.may("create", "secrets")
         self._kubeconfig()
         (directory / "bin").mkdir()
         for variable in ("PORTICO_CLUSTER_KUBECTL", "PORTICO_CLUSTER_HELM"):
@@ -125,6 +125,18 @@ class Engineer:
         if "className" in values.get("ingress", {}):
             values["ingress"]["className"] = "contour"
         return values
+
+    def may(self, verb, what):
+        """Waits until this user has that right."""
+        someone = f"system:serviceaccount:{self.namespace}:engineer"
+
+        def is_allowed():
+            try:
+                return self.cluster.kubectl("auth", "can-i", verb, what, "-n", self.namespace, "--as", someone).strip() == "yes"
+            except AssertionError:  # it says no with its status, too
+                return False
+
+        until(is_allowed, f"the engineer may {verb} {what}")
 
     def keep_key(self):
         """The Secret `clearml-credentials` that some pages begin with."""

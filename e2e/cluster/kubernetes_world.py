@@ -67,6 +67,8 @@ class Cluster:
 
     def namespace(self, name):
         """A namespace whose pods may be made."""
+        # One of a run before may still be going.
+        until(lambda: "Terminating" not in self.kubectl("get", "namespace", name, "--ignore-not-found"), "the namespace is free")
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         until(lambda: "default" in self.kubectl("-n", name, "get", "serviceaccounts"), "the namespace has an account")
 

@@ -28,7 +28,10 @@ def gateways(cluster):
     for release in all_four:
         release.install("--timeout", "120s")
     for release in all_four:
-        until(lambda release=release: ready(release), f"{release.release} is ready", within=120)
+        until(lambda release=release: ready(release), f"{release.release} is ready")
+    # Whose a task is, is told by the leases: it may first be somebody's who is not heard of yet.
+    for release in all_four:
+        until(lambda release=release: has_begun(release), f"{release.release} has said since when it is there")
     tasks = {name: cluster.asking(7000) for name in ("own", "partners", "elsewhere")}
     workload(cluster, TOGETHER, tasks["own"])
     workload(cluster, TOGETHER, tasks["partners"], queue="partners")
@@ -47,8 +50,7 @@ def fallen(cluster):
     older, younger = Release(cluster, "older", FALLEN, 30238), Release(cluster, "younger", FALLEN, 30239)
     for release in (older, younger):
         release.install()
-        # Since when it is there, it says with its first renewal.
-        until(lambda r=release: "acquireTime" in cluster.get(FALLEN, "lease", r.name)["spec"], "it has said so")
+        until(lambda r=release: has_begun(r), "it has said since when it is there")
     task = cluster.asking(7000)
     workload(cluster, FALLEN, task)
     yield SimpleNamespace(older=older, younger=younger, task=task)
@@ -62,6 +64,11 @@ def ready(release):
     """Whether its Deployment has its pod."""
     status = release.cluster.get(release.namespace, "deployment", release.name).get("status", {})
     return status.get("readyReplicas") == 1
+
+
+def has_begun(release):
+    """Whether it has said since when it is there, which it does with its first renewal."""
+    return "acquireTime" in release.cluster.get(release.namespace, "lease", release.name).get("spec", {})
 
 
 def owners(gateways):

@@ -2,6 +2,7 @@
 
 import pytest
 from engineer import Engineer
+from kubernetes_world import until
 from world.pages import commands
 
 PAGE = "docs/how-to/http-route.md"
@@ -15,7 +16,10 @@ def engineer(cluster, registry, tmp_path):
     rule = {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": verbs}
     about = {"name": "routes", "labels": {"rbac.authorization.k8s.io/aggregate-to-admin": "true"}}
     cluster.apply({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": about, "rules": [rule]})
+    # A controller adds it to the role, which all of the API server then has to hear of.
+    until(lambda: "httproutes" in cluster.kubectl("get", "clusterrole", "admin", "-o", "json"), "administrators may make routes")
     with Engineer(cluster, "guide-route", tmp_path) as engineer:
+        engineer.may("create", "httproutes.gateway.networking.k8s.io")
         engineer.log_in()
         yield engineer
     cluster.kubectl("delete", "clusterrole", "routes")

@@ -93,7 +93,7 @@ def as_task(cluster, gateway, path):
     """What a program in a task's pod gets from the API server."""
     token = cluster.kubectl("-n", gateway.workloads, "create", "token", "default").strip()
     headers = {"authorization": f"Bearer {token}"}
-    return httpx.get(f"https://{NODE}:6443{path}", headers=headers, verify=ssl.create_default_context(cafile=RUN / "trust/ca.crt"), trust_env=False)
+    return httpx.get(f"https://{NODE}:6443{path}", headers=headers, verify=ssl.create_default_context(cafile=RUN / "trust/ca.crt"), trust_env=False, timeout=30)
 
 
 def test_apart_from_the_workloads_no_task_reads_the_keys_of_the_sessions(cluster, gateway):
@@ -155,7 +155,7 @@ def test_nothing_secret_of_a_pod_is_anywhere(cluster, gateway):
         gateway.says("status"),
         gateway.says("explain", task),
         gateway.visit(other).text,
-        httpx.get(f"http://{gateway.address()}:8013/metrics", trust_env=False).text,
+        httpx.get(f"http://{gateway.address()}:8013/metrics", trust_env=False, timeout=30).text,
         *(cluster.kubectl("-n", namespace, "get", "events,leases", "-o", "yaml") for namespace in (gateway.namespace, gateway.workloads)),
     ]
     for secret in cluster.get(gateway.namespace, "secrets")["items"]:

@@ -150,10 +150,11 @@ class Audit:
     def of(self, account):
         """What an account (its uid) asked of the API server, and with what success."""
         while True:
-            for line in iter(self.file.readline, ""):
+            is_current = os.fstat(self.file.fileno()).st_ino == self.path.stat().st_ino
+            while line := self._line():
                 if account in line:
                     self.events.append(json.loads(line))
-            if os.fstat(self.file.fileno()).st_ino == self.path.stat().st_ino:
+            if is_current:
                 break
             self.file = self.path.open()
         for event in self.events:
@@ -161,3 +162,12 @@ class Audit:
             resource = "/".join(what[part] for part in ("resource", "subresource") if part in what)
             name = what.get("name", "") if event["verb"] != "create" else ""
             yield (what.get("namespace"), resource, name, event["verb"]), event["responseStatus"]["code"]
+
+    def _line(self):
+        """The next line, if all of it has been written."""
+        begin = self.file.tell()
+        line = self.file.readline()
+        if line.endswith("\n"):
+            return line
+        self.file.seek(begin)
+        return ""

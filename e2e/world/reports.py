@@ -1,10 +1,15 @@
 """What a failing test shows besides itself."""
 
+import pytest
+
 from . import process
 
 
-def explain(item, call, report):
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
     """Adds what all programs wrote, and what the browser showed, to the report of a failure."""
+    outcome = yield
+    report = outcome.get_result()
     if not report.failed:
         return
     for running in process.RUNNING:
