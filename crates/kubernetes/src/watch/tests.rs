@@ -95,6 +95,20 @@ impl Bench {
     async fn asked(&self) -> Vec<String> {
         self.asked.lock().await.clone()
     }
+
+    /// What the server was asked for, once that is so much.
+    async fn asked_so_often(&self, count: usize) -> Vec<String> {
+        let enough = async {
+            loop {
+                let asked = self.asked().await;
+                if asked.len() >= count {
+                    return asked;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, enough).await.expect("it is asked on")
+    }
 }
 
 async fn serve(listener: TcpListener, mut answers: VecDeque<Answer>, asked: Arc<Mutex<Vec<String>>>) {
@@ -241,10 +255,7 @@ async fn a_bookmark_proves_the_list_and_moves_the_place_to_go_on() {
     for expected in [r#"{"a": "3"}"#, "proof", "proof", "proof"] {
         assert_eq!(bench.told.next().await, expected);
     }
-    while bench.asked().await.len() < 3 {
-        tokio::task::yield_now().await;
-    }
-    assert!(bench.asked().await[2].contains("resourceVersion=50 "));
+    assert!(bench.asked_so_often(3).await[2].contains("resourceVersion=50 "));
 }
 
 #[tokio::test]
@@ -266,9 +277,7 @@ async fn a_server_that_always_says_too_old_is_left_in_peace() {
     let answers = (0..20).flat_map(|_| [list(5, &[("a", 3)]), gone()]).collect();
     let bench = Bench::new(answers).await;
     let begun = tokio::time::Instant::now();
-    while bench.asked().await.len() < 10 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    bench.asked_so_often(10).await;
     // Three pauses at least: 0.25, 0.5 and 1 s.
     assert!(begun.elapsed() >= Duration::from_millis(1700), "{:?}", begun.elapsed());
 }
@@ -279,9 +288,7 @@ async fn watches_that_end_at_once_are_begun_once_a_second() {
     let answers = answers.chain((0..20).map(|_| Answer::Whole(200, String::new())));
     let bench = Bench::new(answers.collect()).await;
     let begun = tokio::time::Instant::now();
-    while bench.asked().await.len() < 4 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    bench.asked_so_often(4).await;
     assert!(begun.elapsed() >= Duration::from_millis(1900), "{:?}", begun.elapsed());
 }
 

@@ -1,8 +1,8 @@
 //! Not yet there, no longer there, and where nothing ever was.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-use crate::world::{Application, World, until};
+use crate::world::{Application, Plan, World, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_application_that_does_not_listen_yet_is_starting_and_then_opens() {
@@ -38,7 +38,10 @@ async fn an_application_that_does_not_listen_yet_is_starting_and_then_opens() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_application_that_listened_once_is_not_starting() {
-    let mut world = World::start().await;
+    let mut world = World::without_gateway(Plan::default()).await;
+    // An address of its own: others could be given the port while nothing listens there.
+    world.applications = vec![Application::start_at(SocketAddr::from(([127, 0, 0, 79], 0)), 0).await];
+    world.open().await;
     let task = world.routed("alice", "once").await;
     let (alice, path) = (world.by_basic("alice"), format!("/service/{task}/"));
     assert_eq!(alice.get(&path).await.status, 200);
@@ -78,7 +81,7 @@ async fn a_task_that_ended_says_so_to_those_who_see_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_known_visitor_who_is_early_waits_for_the_task_to_appear() {
+async fn a_known_visitor_who_is_early_is_told_so_or_served_and_comes_in_later() {
     let world = World::start().await;
     let id = "00000000000000000000000000abcdef";
     let mut task = portico_emulator::NewTask::asking("alice", "late", world.applications[0].address);

@@ -11,7 +11,14 @@ mod time;
 mod visitor;
 mod waiting;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+};
 
 use portico::{
     compose::{Options, compose},
@@ -49,6 +56,13 @@ pub(crate) struct World {
     gateway: Option<Running>,
 }
 
+/// An address of a server's own, whose ports nobody else is given while the server is away.
+fn own_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    SocketAddr::from(([127, 3, high, low], 0))
+}
+
 /// A gateway that runs.
 struct Running {
     stop: oneshot::Sender<()>,
@@ -71,7 +85,7 @@ impl World {
     /// Everything but the gateway.
     pub(crate) async fn without_gateway(plan: Plan) -> Self {
         let emulator = Emulator::new(Seed::default(), plan.feature_set);
-        let server = Server::start(emulator.clone()).await.unwrap();
+        let server = Server::start_at(emulator.clone(), own_address()).await.unwrap();
         let mut applications = Vec::new();
         for at in 0..plan.applications {
             applications.push(Application::start(at).await);

@@ -9,6 +9,8 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, handshake::client::generate_key},
 };
 
+use super::waiting::comes;
+
 pub(crate) struct Socket(WebSocketStream<TcpStream>);
 
 impl Socket {
@@ -48,8 +50,6 @@ impl Socket {
                 }
             }
         };
-        tokio::time::timeout(limit, close)
-            .await
-            .unwrap_or_else(|_| panic!("the WebSocket is open after {limit:?}"))
+        comes(limit, "the end of the WebSocket", close).await
     }
 }

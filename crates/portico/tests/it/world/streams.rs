@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{World, until};
+use super::{World, until, waiting::comes};
 
 /// The public host of TCP endpoints: a name that nobody resolves.
 pub(crate) const STREAMS: &str = "streams.test";
@@ -120,9 +120,7 @@ impl Wire {
     pub(crate) async fn ends_within(&mut self, limit: Duration) {
         let mut rest = String::new();
         let end = async { while self.0.read_line(&mut rest).await.is_ok_and(|count| count > 0) {} };
-        timeout(limit, end)
-            .await
-            .unwrap_or_else(|_| panic!("the connection is open after {limit:?}"));
+        comes(limit, "the end of the connection", end).await;
     }
 }
 

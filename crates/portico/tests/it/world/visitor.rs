@@ -68,9 +68,7 @@ impl Events {
     /// Waits for its end.
     pub(crate) async fn end_within(&mut self, limit: Duration) {
         let end = async { while self.next().await.is_some() {} };
-        tokio::time::timeout(limit, end)
-            .await
-            .unwrap_or_else(|_| panic!("the events go on after {limit:?}"));
+        super::waiting::comes(limit, "the end of the events", end).await;
     }
 }
 
