@@ -20,6 +20,8 @@ use told::{Outcome, Told};
 
 /// After the server wrote no event at all.
 const AGAIN: Duration = Duration::from_mins(1);
+/// After a look at all pods. Pods change all the time, and nobody waits for an event.
+const LOOK: Duration = Duration::from_secs(2);
 /// The longest name of an object.
 const LONGEST: usize = 253;
 
@@ -76,12 +78,13 @@ pub async fn announce(
             }
             told.note(name, outcome, Instant::now());
         }
-        // Pods change all the time; who may not write events, or cannot, is not to try with each change.
+        // Who may not write events, or cannot, is not to try with each change.
+        tokio::select! {
+            () = tokio::time::sleep(if is_refused { AGAIN } else { LOOK }) => {}
+            () = shutdown.cancelled() => return,
+        }
         if is_refused {
-            tokio::select! {
-                () = tokio::time::sleep(AGAIN) => continue,
-                () = shutdown.cancelled() => return,
-            }
+            continue;
         }
         let next = told.next();
         tokio::select! {

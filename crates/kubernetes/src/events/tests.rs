@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use portico_core::{
     clock::{ManualClock, Timestamp},
     endpoint::TaskId,
-    live::live,
+    live::{Publish, live},
 };
 use serde_json::Value;
 use tokio::{
@@ -59,8 +59,22 @@ async fn serve(listener: TcpListener, code: fn(&str) -> u16, asked: mpsc::Sender
     }
 }
 
-/// The pods for which the server is asked for an event, one after the other.
-async fn asked_for(pods: Vec<Arc<Pod>>, code: fn(&str) -> u16) -> (mpsc::Receiver<String>, JoinSet<()>) {
+/// A gateway that tells of pods.
+struct Gateway {
+    pods: Publish<Pods>,
+    /// The pods for which the server is asked for an event, one after the other.
+    asked: mpsc::Receiver<String>,
+    _running: JoinSet<()>,
+}
+
+impl Gateway {
+    async fn asks(&mut self, pod: &str) {
+        let asked = tokio::time::timeout(PATIENCE, self.asked.recv()).await.unwrap();
+        assert_eq!(asked.as_deref(), Some(pod));
+    }
+}
+
+async fn telling(pods: Vec<Arc<Pod>>, code: fn(&str) -> u16) -> Gateway {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = Settings {
         server: format!("http://{}", listener.local_addr().unwrap()),
@@ -70,35 +84,46 @@ async fn asked_for(pods: Vec<Arc<Pod>>, code: fn(&str) -> u16) -> (mpsc::Receive
     };
     let kube = connect(&settings).unwrap();
     let (ask, asked) = mpsc::channel(10);
-    let (publish, pods) = live(Pods::new(pods, Vec::new()));
+    let (publish, seen) = live(Pods::new(pods, Vec::new()));
     let mut running = JoinSet::new();
     running.spawn(serve(listener, code, ask));
     running.spawn(async move {
         let clock = Arc::new(ManualClock::at(Timestamp::from_secs(100)));
         let (gateway, namespace, rules) = ("gate".to_owned(), "ns".to_owned(), PodRules::default());
-        announce(kube, namespace, gateway, rules, clock, pods, CancellationToken::new()).await;
-        drop(publish);
+        announce(kube, namespace, gateway, rules, clock, seen, CancellationToken::new()).await;
     });
-    (asked, running)
+    Gateway {
+        pods: publish,
+        asked,
+        _running: running,
+    }
 }
 
 #[tokio::test]
 async fn an_event_that_is_refused_keeps_no_other_pod_untold() {
     let pods = vec![pod(1, "absurd"), pod(2, "other")];
-    let (mut asked, _running) = asked_for(pods, |pod| if pod == "absurd" { 422 } else { 201 }).await;
-    for expected in ["absurd", "other"] {
-        let told = tokio::time::timeout(PATIENCE, asked.recv()).await.unwrap();
-        assert_eq!(told.as_deref(), Some(expected));
-    }
+    let mut gateway = telling(pods, |pod| if pod == "absurd" { 422 } else { 201 }).await;
+    gateway.asks("absurd").await;
+    gateway.asks("other").await;
 }
 
 #[tokio::test]
 async fn who_may_write_no_events_asks_once() {
-    let (mut asked, _running) = asked_for(vec![pod(1, "one"), pod(2, "other")], |_| 403).await;
-    let told = tokio::time::timeout(PATIENCE, asked.recv()).await.unwrap();
-    assert_eq!(told.as_deref(), Some("one"));
-    let second = tokio::time::timeout(Duration::from_millis(300), asked.recv()).await;
+    let mut gateway = telling(vec![pod(1, "one"), pod(2, "other")], |_| 403).await;
+    gateway.asks("one").await;
+    let second = tokio::time::timeout(Duration::from_millis(300), gateway.asked.recv()).await;
     assert!(second.is_err(), "{second:?}");
+}
+
+#[tokio::test]
+async fn pods_that_change_often_are_looked_at_seldom() {
+    let begun = Instant::now();
+    let mut gateway = telling(vec![pod(1, "one")], |_| 201).await;
+    gateway.asks("one").await;
+    let both = vec![pod(1, "one"), pod(2, "other")];
+    gateway.pods.publish(Pods::new(both, Vec::new()));
+    gateway.asks("other").await;
+    assert!(begun.elapsed() >= LOOK, "{:?}", begun.elapsed());
 }
 
 #[test]
