@@ -133,7 +133,7 @@ async fn refused_pods_have_an_event_once() {
     let seen = watch(kube.clone(), &world.namespace);
     for round in 0..2 {
         // The second is one that starts anew. It comes to the last pod after those that have their events.
-        let last = format!("clearml-id-{}-{}", task(1), round + 1);
+        let last = format!("clearml-id-{}-last{round}", task(1));
         world.run_pod(&last, &format!("10.1.1.{round}")).await;
         let (stop, namespace) = (CancellationToken::new(), world.namespace.clone());
         let clock = Arc::new(MachineClock);

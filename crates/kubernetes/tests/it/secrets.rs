@@ -97,8 +97,23 @@ async fn too_much_for_a_secret_is_an_error_and_changes_nothing() {
     };
     let store = SecretStore::new(world.kube.clone(), &world.namespace, names);
     let version = store.put_if_version("x", None, b"small".to_vec()).await.unwrap();
-    let large = vec![0; 1_100_000];
-    let answer = store.put_if_version("x", Some(version), large).await;
+    let answer = store.put_if_version("x", Some(version), unpackable(1_100_000)).await;
     assert!(matches!(answer, Err(StoreError::Failed(_))), "{answer:?}");
     assert_eq!(store.get("x").await.unwrap().unwrap().body, b"small");
+    // What can be packed finds room.
+    let long = b"much the same ".repeat(100_000);
+    store.put_if_version("x", Some(version), long.clone()).await.unwrap();
+    assert_eq!(store.get("x").await.unwrap().unwrap().body, long);
+}
+
+/// Bytes that cannot be packed.
+fn unpackable(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let byte = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    std::iter::repeat_with(byte).take(length).collect()
 }
