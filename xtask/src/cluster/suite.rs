@@ -145,14 +145,9 @@ fn with_api_server(steps: &mut Steps, tally: &mut Tally) -> anyhow::Result<()> {
         .and_then(|()| {
             let api = server.as_ref().context("it has started")?;
             let mut tests = place::cargo();
-            tests.args([
-                "test",
-                "--locked",
-                "--package",
-                "portico-kubernetes",
-                "--test",
-                "api_server",
-            ]);
+            // With the features of the whole workspace, for which the libraries are built already.
+            tests.args(["test", "--locked", "--workspace", "--all-features"]);
+            tests.args(["--test", "api_server"]);
             tests
                 .env("PORTICO_TEST_API_SERVER", &api.server)
                 .env("PORTICO_TEST_API_CA", run.certificate("ca"))
