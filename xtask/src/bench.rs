@@ -16,7 +16,7 @@ const PROGRAMS: [(&str, &str); 2] = [("PORTICO_BIN", "portico"), ("PORTICO_EMULA
 /// Arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// `http`, `memory`, `publish`, `streams`, `table`, or nothing for all; `--help` shows more
+    /// `http`, `memory`, `pods`, `publish`, `streams`, `table`, or nothing for all; `--help` shows more
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     bench: Vec<String>,
 }
