@@ -93,6 +93,9 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
+mod dockerfile;
+
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 

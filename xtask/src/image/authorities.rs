@@ -9,7 +9,7 @@ use crate::debian;
 use crate::steps::Steps;
 
 /// Mozilla's list as Debian ships it; not the machine's own bundle, to which somebody may have added theirs.
-const HOME: &str = "/usr/share/ca-certificates/mozilla";
+pub(super) const HOME: &str = "/usr/share/ca-certificates/mozilla";
 
 /// One PEM file of all of them, in an order that is always the same.
 pub(super) fn read(steps: &mut Steps) -> anyhow::Result<Vec<u8>> {

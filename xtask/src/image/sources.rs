@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::check::tree;
 
 /// Files outside of `crates/` that what is built depends on.
-const BESIDES: [&str; 5] = [
+pub(super) const BESIDES: [&str; 5] = [
     "Cargo.toml",
     "Cargo.lock",
     "rust-toolchain.toml",
