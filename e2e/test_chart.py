@@ -318,6 +318,28 @@ def test_alerts_are_about_the_pods_of_this_release(chart):
     assert "nobody reads the metrics:" not in case(chart, "apart").notes()
 
 
+def test_alerts_ask_for_metrics_that_there_are(chart):
+    """A metric, a label or a state that has another name would silence an alert."""
+    page = (helm.CHART.parents[1] / "docs/reference/metrics.md").read_text()
+    there = {}
+    for name, kind, labels, meaning in re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \| (.*) \|$", page, re.MULTILINE):
+        for suffix in ("_bucket", "_sum", "_count") if kind == "histogram" else ("",):
+            there[name + suffix] = (set(re.findall(r"`(\w+)`", labels)), meaning)
+    streams = {"routerAddress": "tcp.example.com", "portRange": {"start": 30100, "end": 30101}}
+    (group,) = chart.render(values(alerts={"enabled": True}, streamSession=streams)).one("PrometheusRule")["spec"]["groups"]
+    for rule in group["rules"]:
+        # As Prometheus reads it: a name, and behind it what is asked of its labels.
+        asked = re.findall(r"\b(portico_\w+)(?:\{([^}]*)\})?", re.sub(r"\{\d+\}", "", rule["expr"]))
+        assert asked, rule["alert"]
+        for name, conditions in asked:
+            assert name in there, f"{rule['alert']} asks for {name}"
+            labels, meaning = there[name]
+            for label, value in re.findall(r'(\w+)=~?"([^"]*)"', conditions):
+                # These two are Prometheus's own.
+                if label not in ("namespace", "pod"):
+                    assert label in labels and re.search(rf"\b{value}\b", meaning), f"{rule['alert']} asks for {name} with {label}={value}"
+
+
 def test_older_names_do_what_the_newer_ones_do(chart):
     old = case(chart, "older-names")
     newer = {
