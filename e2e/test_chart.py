@@ -277,6 +277,7 @@ WITHOUT_EFFECT = {
     "streamSession.service.loadBalancerSourceRanges: there are no TCP endpoints": {
         "streamSession": {"service": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}}
     },
+    "ingress.hostName: there is no Ingress": {"ingress": {"hostName": "gateway.example.com"}},
     "console.tlsSecretName: there is no Ingress": {"console": {"tlsSecretName": "tls"}},
     "console.hostName: there is no Ingress and no HTTPRoute": {
         "console": {"hostName": "console.example.com", "url": "https://console.example.com"}

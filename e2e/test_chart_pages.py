@@ -96,6 +96,11 @@ def test_the_enterprise_guides_values_are_among_the_cases():
     assert first["tcpSession"]["portRange"] == {"start": None, "end": None}
     second = yaml.safe_load((helm.CHART / "ci/guide-node-port-values.yaml").read_text())
     assert second["router"]["extraEnvs"] == [{"name": "ROUTER__HTTP__AUTHORIZATION__COOKIE__SECURE", "value": "false"}]
+    # The guide says to add the second block to the first.
+    whole = yaml.safe_load((helm.CHART / "ci/guide-values.yaml").read_text())
+    whole["ingress"] |= second["ingress"]
+    whole |= {name: second[name] for name in ("service", "router", "externalURL")}
+    assert yaml.safe_load((helm.CHART / "ci/guide-both-values.yaml").read_text()) == whole
 
 
 def test_the_trial_beside_the_running_gateway_shares_nothing_with_it(tmp_path):

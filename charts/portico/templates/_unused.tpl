@@ -28,6 +28,9 @@ Values that are set and have no effect beside others, each with why, as a JSON l
 {{- end -}}
 {{- end -}}
 {{- if not $v.ingress.enabled -}}
+{{- if and $v.ingress.hostName (not $v.httpRoute.enabled) -}}
+{{- $unused = append $unused "ingress.hostName: there is no Ingress (ingress.enabled); visitors use externalURL" -}}
+{{- end -}}
 {{- range $section := list "ingress" "console" -}}
 {{- if (index $v $section).tlsSecretName -}}
 {{- $unused = append $unused (printf "%s.tlsSecretName: there is no Ingress (ingress.enabled)" $section) -}}
