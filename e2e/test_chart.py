@@ -240,6 +240,32 @@ def test_whatever_may_stay_open_has_the_time_for_it(chart):
     assert strategy["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
 
 
+# 5 s, 30 s and 1 h are the chart's; 15 s are for the gateway itself.
+TIMES = [
+    ({"config": {"shutdown": {"stream_grace": "4h"}}}, 5 + 30 + 4 * 3600 + 15),
+    ({"config": {"shutdown": {"delay": 0, "grace": "1500ms", "stream_grace": "2m"}}}, 0 + 2 + 120 + 15),
+    ({"router": {"extraEnvs": [{"name": "PORTICO__SHUTDOWN__STREAM_GRACE", "value": "'1d'"}]}}, 5 + 30 + 86400 + 15),
+    (
+        {
+            "config": {"shutdown": {"grace": "10m"}},
+            "router": {"extraEnvs": [{"name": "PORTICO__SHUTDOWN__GRACE", "value": "10s"}]},
+        },
+        5 + 10 + 3600 + 15,
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "seconds"), TIMES)
+def test_the_pod_gets_the_time_that_the_gateway_takes_wherever_it_is_said(chart, given, seconds):
+    rendering = chart.render(values(**given))
+    assert rendering.one("Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == seconds
+
+
+def test_a_blank_in_the_configuration_takes_nothing_away(chart):
+    blank = {"gateway": {"name": None}, "discovery": {"kubernetes": {"lease": None}}, "state": None, "shutdown": {"grace": None}}
+    assert chart.render(values(config=blank)).text == chart.render(values()).text
+
+
 def test_a_change_of_the_configuration_starts_the_gateway_anew_and_nothing_else_does(chart):
     def pod(**more):
         return chart.render(values(**more)).one("Deployment")["spec"]["template"]
@@ -260,7 +286,7 @@ def test_a_section_that_is_left_blank_is_not_said(chart, section):
 
 def test_names_without_effect_are_named(chart):
     notes = case(chart, "older-names").notes()
-    for name in ("clearml.jwksKey", "proxy.autoReloadConfig", "proxy.logsToStdout"):
+    for name in ("clearml.jwksKey", "proxy.autoReloadConfig"):
         assert f"* {name}: " in notes
     assert "no effect" not in chart.render(values()).notes()
 

@@ -22,6 +22,11 @@ def streams(start=None, end=None, **more):
     return {"streamSession": {"routerAddress": "tcp.example.com", "portRange": {"start": start, "end": end}} | more}
 
 
+def variable(name, value):
+    """Values with a variable of the container."""
+    return {"router": {"extraEnvs": [{"name": name, "value": value}]}}
+
+
 def mistakes(chart, given):
     """What the chart says about values, line by line; with the required ones unless they are given."""
     rendering = chart.render({**REQUIRED, **given})
@@ -121,6 +126,51 @@ WRONG = {
         {"config": {"discovery": {"kubernetes": {"namespace": "tasks"}}}},
         "config.discovery.kubernetes.namespace contradicts objects that the chart makes: set workloadNamespace instead",
     ),
+    "a configured kind of discovery": (
+        {"config": {"discovery": {"kind": "host"}}},
+        "config.discovery.kind contradicts objects that the chart makes: leave it out; it is kubernetes here",
+    ),
+    "a configured Lease": (
+        {"config": {"discovery": {"kubernetes": {"lease": "other"}}}},
+        "config.discovery.kubernetes.lease contradicts objects that the chart makes: set fullnameOverride instead",
+    ),
+    "a configured kind of state": (
+        {"config": {"state": {"kind": "file"}}},
+        "config.state.kind contradicts objects that the chart makes: leave it out; it is kubernetes here",
+    ),
+    "a configured namespace of the state": (
+        {"config": {"state": {"kubernetes": {"namespace": "other"}}}},
+        "config.state.kubernetes.namespace contradicts objects that the chart makes: set the release's namespace instead (helm's --namespace)",
+    ),
+    "configured Secrets of the state": (
+        {"config": {"state": {"kubernetes": {"secret": "other"}}}},
+        "config.state.kubernetes.secret contradicts objects that the chart makes: set fullnameOverride instead",
+    ),
+    "a configured socket": (
+        {"config": {"control": {"socket": "/tmp/control.sock"}}},
+        "config.control.socket contradicts objects that the chart makes: leave it out; it is /run/portico/control.sock here",
+    ),
+    "a variable with another socket": (
+        variable("PORTICO_CONTROL_SOCKET", "/tmp/control.sock"),
+        "PORTICO_CONTROL_SOCKET in router.extraEnvs contradicts objects that the chart makes: leave it out",
+    ),
+    "a variable with another file": (
+        variable("PORTICO_CONFIG", "/data/portico.yaml"),
+        "PORTICO_CONFIG in router.extraEnvs contradicts objects that the chart makes: write settings in config instead",
+    ),
+    "a time that the pod cannot be given": (
+        {"config": {"shutdown": {"stream_grace": "4 hours"}}},
+        "config.shutdown.stream_grace is no duration that the chart can read, and it has to give the pod this time: write a number with its"
+        " unit, such as 90s or 4h, or set shutdown.streamGraceSeconds instead",
+    ),
+    "a time without a unit": (
+        {"config": {"shutdown": {"delay": 5}}},
+        "config.shutdown.delay is no duration that the chart can read",
+    ),
+    "a variable with a time that comes from elsewhere": (
+        {"router": {"extraEnvs": [{"name": "PORTICO__SHUTDOWN__GRACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}},
+        "PORTICO__SHUTDOWN__GRACE in router.extraEnvs is no duration that the chart can read",
+    ),
     "a configured address of streams": (
         streams(30100, 30101) | {"config": {"streams": {"external_url": "other.example.com", "port_range": {"start": 30100, "end": 30101}}}},
         "config.streams.external_url contradicts objects that the chart makes: set streamSession.routerAddress instead",
@@ -133,12 +183,16 @@ WRONG = {
         {"config": {"http": {"listen": 9090}}},
         "config.http.listen contradicts objects that the chart makes, which lead to port 8080: leave it out",
     ),
+    "a listener that only the pod itself reaches": (
+        {"config": {"operations": {"listen": "127.0.0.1:8013"}}},
+        "config.operations.listen contradicts objects that the chart makes, which lead to port 8013: leave it out",
+    ),
     "a variable with another port": (
-        {"router": {"extraEnvs": [{"name": "ROUTER__WEBSERVER__SERVER_PORT", "value": "8010"}]}},
+        variable("ROUTER__WEBSERVER__SERVER_PORT", "8010"),
         "ROUTER__WEBSERVER__SERVER_PORT in router.extraEnvs contradicts objects that the chart makes, which lead to port 8080: leave it out",
     ),
     "a variable with another range": (
-        {"router": {"extraEnvs": [{"name": "TCP_PORT_START", "value": "30100"}]}},
+        variable("TCP_PORT_START", "30100"),
         "TCP_PORT_START in router.extraEnvs contradicts objects that the chart makes: set streamSession.portRange instead",
     ),
     "a variable that comes from elsewhere": (
@@ -237,8 +291,31 @@ def test_what_contradicts_itself_fails_with_what_to_write(chart, name):
     assert mistake.startswith(said)
 
 
+# The key's own variable says the same as the key.
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("PORTICO__DISCOVERY__KIND", "leave it out; it is kubernetes here"),
+        ("PORTICO__DISCOVERY__KUBERNETES__LEASE", "set fullnameOverride instead"),
+        ("PORTICO__STATE__KIND", "leave it out; it is kubernetes here"),
+        ("PORTICO__STATE__KUBERNETES__NAMESPACE", "set the release's namespace instead (helm's --namespace)"),
+        ("PORTICO__STATE__KUBERNETES__SECRET", "set fullnameOverride instead"),
+        ("PORTICO__CONTROL__SOCKET", "leave it out; it is /run/portico/control.sock here"),
+    ],
+)
+def test_a_variable_that_contradicts_the_chart_fails_as_the_key_does(chart, name, instead):
+    said = f"{name} in router.extraEnvs contradicts objects that the chart makes: {instead}"
+    assert mistakes(chart, variable(name, "other")) == [said]
+
+
 AGREEING = {
-    "config": {"gateway": {"name": "main", "url": "https://gateway.example.com"}, "http": {"listen": ["0.0.0.0:8080", "[::]:8080"]}},
+    "config": {
+        "gateway": {"name": "main", "url": "https://gateway.example.com"},
+        "http": {"listen": ["0.0.0.0:8080", "[::]:8080"]},
+        "discovery": {"kind": "kubernetes", "kubernetes": {"namespace": "workloads", "lease": "main-portico"}},
+        "state": {"kind": "kubernetes", "kubernetes": {"namespace": "workloads", "secret": "main-portico"}},
+        "control": {"socket": "/run/portico/control.sock"},
+    },
     "router": {"extraEnvs": [{"name": "ROUTER_NAME", "value": "main"}, {"name": "TCP_PORT_START", "value": ""}]},
 }
 

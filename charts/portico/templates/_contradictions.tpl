@@ -13,20 +13,29 @@ would lead to something that is not there. As a JSON list.
 {{- $start = $streams.portRange.start -}}
 {{- $end = $streams.portRange.end -}}
 {{- end -}}
+{{- $name := include "portico.fullname" .root -}}
+{{- $socket := "/run/portico/control.sock" -}}
 {{- $made := list
-  (dict "path" "gateway.name" "is" .root.Release.Name "instead" "the release name" "variables" (list "ROUTER_NAME"))
-  (dict "path" "gateway.url" "is" $v.url "instead" "externalURL" "variables" (list "ROUTER_URL"))
-  (dict "path" "console.url" "is" $v.console.url "instead" "console.url" "variables" list)
-  (dict "path" "discovery.kubernetes.namespace" "is" (include "portico.workloads" .root) "instead" "workloadNamespace" "variables" list)
-  (dict "path" "streams.external_url" "is" $address "instead" "streamSession.routerAddress" "variables" (list "ROUTER__STREAM__EXTERNAL_URL" "STREAM_ROUTER_ADDRESS" "TCP_ROUTER_ADDRESS"))
-  (dict "path" "streams.port_range.start" "is" $start "instead" "streamSession.portRange" "variables" (list "ROUTER__STREAM__PORT_RANGE__START" "STREAM_PORT_START" "TCP_PORT_START"))
-  (dict "path" "streams.port_range.end" "is" $end "instead" "streamSession.portRange" "variables" (list "ROUTER__STREAM__PORT_RANGE__END" "STREAM_PORT_END" "TCP_PORT_END"))
+  (dict "path" "gateway.name" "is" .root.Release.Name "instead" "set the release name instead" "variables" (list "ROUTER_NAME"))
+  (dict "path" "gateway.url" "is" $v.url "instead" "set externalURL instead" "variables" (list "ROUTER_URL"))
+  (dict "path" "console.url" "is" $v.console.url "instead" "set console.url instead" "variables" list)
+  (dict "path" "discovery.kind" "is" "kubernetes" "instead" "leave it out; it is kubernetes here" "variables" list)
+  (dict "path" "discovery.kubernetes.namespace" "is" (include "portico.workloads" .root) "instead" "set workloadNamespace instead" "variables" list)
+  (dict "path" "discovery.kubernetes.lease" "is" $name "instead" "set fullnameOverride instead" "variables" list)
+  (dict "path" "state.kind" "is" "kubernetes" "instead" "leave it out; it is kubernetes here" "variables" list)
+  (dict "path" "state.kubernetes.namespace" "is" .root.Release.Namespace "instead" "set the release's namespace instead (helm's --namespace)" "variables" list)
+  (dict "path" "state.kubernetes.secret" "is" $name "instead" "set fullnameOverride instead" "variables" list)
+  (dict "path" "control.socket" "is" $socket "instead" (printf "leave it out; it is %s here" $socket) "variables" (list "PORTICO_CONTROL_SOCKET"))
+  (dict "path" "" "is" "/etc/portico/portico.yaml" "instead" "write settings in config instead" "variables" (list "PORTICO_CONFIG"))
+  (dict "path" "streams.external_url" "is" $address "instead" "set streamSession.routerAddress instead" "variables" (list "ROUTER__STREAM__EXTERNAL_URL" "STREAM_ROUTER_ADDRESS" "TCP_ROUTER_ADDRESS"))
+  (dict "path" "streams.port_range.start" "is" $start "instead" "set streamSession.portRange instead" "variables" (list "ROUTER__STREAM__PORT_RANGE__START" "STREAM_PORT_START" "TCP_PORT_START"))
+  (dict "path" "streams.port_range.end" "is" $end "instead" "set streamSession.portRange instead" "variables" (list "ROUTER__STREAM__PORT_RANGE__END" "STREAM_PORT_END" "TCP_PORT_END"))
 -}}
 {{- $m := list -}}
 {{- range $one := $made -}}
 {{- range $said := include "portico.said" (dict "v" $v "path" $one.path "variables" $one.variables) | fromJsonArray -}}
 {{- if ne (trimSuffix "/" (toString $said.value)) (toString $one.is) -}}
-{{- $m = append $m (printf "%s contradicts objects that the chart makes: set %s instead" $said.where $one.instead) -}}
+{{- $m = append $m (printf "%s contradicts objects that the chart makes: %s" $said.where $one.instead) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -42,7 +51,9 @@ would lead to something that is not there. As a JSON list.
 {{- if not (kindIs "slice" $addresses) -}}{{- $addresses = splitList "," (toString $addresses) -}}{{- end -}}
 {{- $is_led_to := false -}}
 {{- range $addresses -}}
-{{- if regexMatch (printf "(^|:)%s$" $one.port) (toString . | trim) -}}{{- $is_led_to = true -}}{{- end -}}
+{{- $address := toString . | trim -}}
+{{- $is_loopback := regexMatch "^(127\\.|\\[::1\\])" $address -}}
+{{- if and (regexMatch (printf "(^|:)%s$" $one.port) $address) (not $is_loopback) -}}{{- $is_led_to = true -}}{{- end -}}
 {{- end -}}
 {{- if not $is_led_to -}}
 {{- $m = append $m (printf "%s contradicts objects that the chart makes, which lead to port %s: leave it out" $said.where $one.port) -}}

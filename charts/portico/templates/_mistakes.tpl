@@ -8,6 +8,7 @@
 {{- $m = concat $m (include "portico.mistakes.ports" (dict "v" $v "root" $root) | fromJsonArray) -}}
 {{- $m = concat $m (include "portico.mistakes.streams" $v | fromJsonArray) -}}
 {{- $m = concat $m (include "portico.mistakes.contradictions" (dict "v" $v "root" $root) | fromJsonArray) -}}
+{{- $m = concat $m (include "portico.mistakes.shutdown" $v | fromJsonArray) -}}
 {{- $m = concat $m (include "portico.mistakes.open" $v | fromJsonArray) -}}
 {{- if and (not $v.serviceAccount.create) (eq ($v.serviceAccount.name | default "default") "default") -}}
 {{- $m = append $m (printf "serviceAccount.create is false and serviceAccount.name is %s: the account \"default\", which other pods of the namespace have, would get the gateway's rights; set serviceAccount.name to an account of the gateway's own" ($v.serviceAccount.name | default "blank")) -}}

@@ -38,11 +38,13 @@ several of them. Fails if they make no sense. Each template begins with
 {{- end -}}
 {{- $_ := set $v "unused" (concat $unused (include "portico.unused" $v | fromJsonArray)) -}}
 {{- $_ := set $v "config" ($v.config | default dict) -}}
+{{- include "portico.unblank" $v.config -}}
 
 {{- include "portico.derive.url" (dict "v" $v) -}}
 {{- include "portico.derive.image" (dict "v" $v) -}}
 {{- include "portico.derive.streams" (dict "v" $v) -}}
 {{- include "portico.derive.console" (dict "v" $v) -}}
+{{- include "portico.derive.shutdown" (dict "v" $v) -}}
 {{- $mistakes = concat $mistakes (include "portico.mistakes" (dict "v" $v "root" .) | fromJsonArray) -}}
 {{- if $mistakes -}}
 {{- include "portico.fail" $mistakes -}}
@@ -52,7 +54,7 @@ several of them. Fails if they make no sense. Each template begins with
 
 {{/*
 What was left blank has its default again: helm takes it away, a section with all its parts. A mapping that is passed on as it is keeps
-its blanks: there they mean "take this out".
+its blanks, which mean "take this out" there; only `config` loses them (`portico.unblank`).
 */}}
 {{- define "portico.fill" -}}
 {{- $given := .given -}}
@@ -65,6 +67,19 @@ its blanks: there they mean "take this out".
 {{- end -}}
 {{- else if has (print $prefix $name) $sections -}}
 {{- include "portico.fill" (dict "given" (index $given $name) "defaults" $default "prefix" (print $prefix $name ".") "sections" $sections) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Takes blanks out: merged as they are, they would take out what objects of the chart depend on. */}}
+{{- define "portico.unblank" -}}
+{{- $given := . -}}
+{{- range $name := keys $given -}}
+{{- $value := index $given $name -}}
+{{- if kindIs "invalid" $value -}}
+{{- $_ := unset $given $name -}}
+{{- else if kindIs "map" $value -}}
+{{- include "portico.unblank" $value -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

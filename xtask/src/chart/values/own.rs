@@ -16,7 +16,7 @@ pub(super) const VALUES: &[Value] = &[
         "config",
         Mapping,
         "{}",
-        "Further settings, written as in Portico's configuration file. They come before those that the chart makes, except where objects of the chart would contradict them. The gateway checks them when it starts, not helm.",
+        "Further settings, written as in Portico's configuration file. They come before those that the chart makes. One that contradicts objects of the chart fails; all others are checked by the gateway when it starts, not by helm.",
     ),
     own(
         "nodePortRange",
@@ -77,7 +77,7 @@ pub(super) const VALUES: &[Value] = &[
         "networkPolicy.enabled",
         YesNo,
         "true",
-        "Make a NetworkPolicy for the gateway's own pods: HTTP, console and TCP endpoints from everywhere, metrics from where they are allowed, nothing else.",
+        "Make a NetworkPolicy for the gateway's own pods: HTTP, console and TCP endpoints from everywhere, metrics from where they are allowed, nothing else. Only networks that know policies keep to it.",
     ),
     own(
         "networkPolicy.from",
@@ -89,7 +89,7 @@ pub(super) const VALUES: &[Value] = &[
         "networkPolicy.operationsFrom",
         Mappings(&[]),
         "[]",
-        "Who may read metrics and health, besides the node. Blank: nobody, or every namespace with a `metrics.serviceMonitor`.",
+        "Who may read metrics and health, besides the node. Blank: nobody; with `metrics.serviceMonitor.enabled` every pod of the cluster.",
     ),
     own(
         "networkPolicy.taskPods.enabled",
@@ -119,7 +119,7 @@ pub(super) const VALUES: &[Value] = &[
         "shutdown.streamGraceSeconds",
         SECONDS,
         "3600",
-        "How long open WebSockets, tunnels and TCP connections may go on: a kernel and an SSH session survive an upgrade.",
+        "How long open WebSockets, tunnels and TCP connections may go on: a kernel and an SSH session survive an upgrade. The pod gets the time for it, also where `config` or a variable says another.",
     ),
     own("serviceAccount.create", YesNo, "true", "Make a service account."),
     own(

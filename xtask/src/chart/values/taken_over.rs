@@ -255,29 +255,19 @@ pub(super) const VALUES: &[Value] = &[
         "router.extraEnvs",
         Mappings(&["name"]),
         "[]",
-        "Further variables of the container, with `value` or `valueFrom`. They come before everything that the chart sets, except where objects of the chart would contradict them. The gateway checks them when it starts, not helm.",
+        "Further variables of the container, with `value` or `valueFrom`. They come before everything that the chart sets. One that contradicts objects of the chart fails; all others are checked by the gateway when it starts, not by helm.",
     ),
-    shared(
+    own(
         "router.extraVolumeMounts",
         Mappings(&["name", "mountPath"]),
         "[]",
         "Where `extraVolumes` are seen in the container.",
     ),
-    shared("extraVolumes", Mappings(&["name"]), "[]", "Further volumes of the pod."),
+    own("extraVolumes", Mappings(&["name"]), "[]", "Further volumes of the pod."),
     unused(
         "proxy.autoReloadConfig",
         YesNo,
         "there is no second process that would have to reload",
-    ),
-    unused(
-        "proxy.logsToStdout",
-        YesNo,
-        "there is no second process; `config.log` says where Portico's logs go",
-    ),
-    unused(
-        "proxy.extraVolumeMounts",
-        Mappings(&["name", "mountPath"]),
-        "there is no second container; use router.extraVolumeMounts",
     ),
     shared(
         "customCertificates.overrideCaCertificatesCrt",
