@@ -27,11 +27,12 @@ def test_a_pod_is_reached_through_the_node_port_whatever_its_task_claims(cluster
     until(lambda: not cluster.published(task), "the address is withdrawn")
 
 
-def test_an_address_is_published_within_seconds_of_its_task_and_pod(cluster, gateway):
+def test_an_address_is_published_before_anybody_gives_up(cluster, gateway):
+    """The SDK waits 90 s. How long it takes is measured by `cargo xtask bench publish`; a minute is no figure, but what counts as working."""
     task = cluster.asking(7000)
     asked = time.monotonic()
     cluster.pod("workloads", task)
-    until(lambda: cluster.published(task), "the address stands in the task")
+    until(lambda: cluster.published(task), "the address stands in the task", within=60)
     print(f"from the task's wish, with its pod still to come, to the address in the task: {time.monotonic() - asked:.2f} s")
 
 
