@@ -130,6 +130,18 @@ def wish(cluster, runtime, user="alice", **more):
     return httpx.post(f"{CLEARML}/_emulator/task", json=task, trust_env=False, timeout=30).json()["id"]
 
 
+def stream_wish(cluster, address="10.9.9.9"):
+    """A running task that asks for a TCP endpoint, at an address that is not its pod's; returns its id."""
+    return wish(cluster, {"_SERVICE": "EXTERNAL_TCP", "external_address": address, "external_tcp_port": 7000})
+
+
+def public_port(cluster, task):
+    """The port of the node under which the task's TCP endpoint is published; nothing until it is."""
+    runtime = cluster.ask("task", id=task)["task"].get("runtime", {})
+    is_published = runtime.get("external_address") == NODE and runtime.get("upstream_task_port")
+    return int(runtime["external_tcp_port"]) if is_published else None
+
+
 def clearml(cluster, call, body, login="admin"):
     """A call of the ClearML API, as somebody else makes it."""
     answer = httpx.post(f"{CLEARML}/{call}", json=body, auth=cluster.key(login), trust_env=False, timeout=30)

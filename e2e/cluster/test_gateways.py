@@ -6,15 +6,18 @@ import time
 from collections import Counter
 from types import SimpleNamespace
 
+import httpx
 import pytest
-from kubernetes_world import until
-from releases import Release, clearml, workload
+from kubernetes_world import NODE, until
+from releases import Release, clearml, public_port, stream_wish, workload
 
 # Shorter while somebody works on these tests.
 WATCHED = float(os.environ.get("PORTICO_CLUSTER_WATCH", "600"))
 TOGETHER, APART, FALLEN = "gateways-together", "gateways-apart", "gateways-fallen"
 STREAMS = {"streamSession": {"portRange": {"start": 30240, "end": 30244}}}
 OTHER_STREAMS = {"streamSession": {"portRange": {"start": 30245, "end": 30249}}}
+# What is written into a task that has a TCP endpoint, beside what its owner wrote.
+STREAM_KEYS = {"external_address", "external_tcp_port", "upstream_task_port"}
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +39,14 @@ def gateways(cluster):
     workload(cluster, TOGETHER, tasks["own"])
     workload(cluster, TOGETHER, tasks["partners"], queue="partners")
     workload(cluster, APART, tasks["elsewhere"])
-    yield SimpleNamespace(inside=inside, outside=outside, trial=trial, far=far, tasks=tasks, since=time.monotonic())
+    streams = {name: stream_wish(cluster) for name in ("own", "partners")}
+    workload(cluster, TOGETHER, streams["own"])
+    workload(cluster, TOGETHER, streams["partners"], queue="partners")
+    since = time.monotonic()
+    yield SimpleNamespace(inside=inside, outside=outside, trial=trial, far=far, tasks=tasks, streams=streams, since=since)
     for release in all_four:
         release.uninstall()
-    for task in tasks.values():
+    for task in (*tasks.values(), *streams.values()):
         clearml(cluster, "tasks.stopped", {"task": task, "force": True})
     cluster.kubectl("delete", "namespace", TOGETHER, APART, "--wait=false")
 
@@ -77,6 +84,13 @@ def owners(gateways):
     return {gateways.tasks[name]: f"{gateway.url}/service/{gateways.tasks[name]}" for name, gateway in said.items()}
 
 
+def stream_owners(gateways):
+    """Which gateway's ports each task with a TCP endpoint has one of."""
+    ranges = {"own": STREAMS, "partners": OTHER_STREAMS}
+    limits = {name: given["streamSession"]["portRange"] for name, given in ranges.items()}
+    return {gateways.streams[name]: range(limit["start"], limit["end"] + 1) for name, limit in limits.items()}
+
+
 @pytest.mark.begins
 def test_each_release_serves_under_its_own_name(cluster, gateways):
     """All of them serve the tasks of their namespace, each under its own address; one writes it into the task."""
@@ -93,6 +107,14 @@ def test_each_release_serves_under_its_own_name(cluster, gateways):
     for task, url in owners(gateways).items():
         published = until(lambda task=task: cluster.published(task), "an address is published")
         assert published.startswith(url)
+
+
+@pytest.mark.begins
+def test_a_tcp_endpoint_has_a_port_of_the_one_release_that_owns_its_task(cluster, gateways):
+    for task, ports in stream_owners(gateways).items():
+        port = until(lambda task=task: public_port(cluster, task), "a public port is published")
+        assert port in ports
+        until(lambda port=port: httpx.get(f"http://{NODE}:{port}/debug.ping", trust_env=False, timeout=10).status_code == 200, "it leads to the task")
 
 
 @pytest.mark.begins
@@ -160,7 +182,15 @@ def test_for_ten_minutes_no_key_of_a_task_is_written_twice(cluster, gateways):
         assert max(counts.values()) == 1, writes
         assert trial not in {write["from"] for write in writes}
         assert cluster.published(task).startswith(url)
+    for task, ports in stream_owners(gateways).items():
+        writes = cluster.ask("writes", task=task)["writes"]
+        counts = Counter(write["key"] for write in writes)
+        assert counts.keys() >= STREAM_KEYS, writes
+        assert max(counts.values()) == 1, writes
+        assert len({write["from"] for write in writes}) == 1, writes
+        assert public_port(cluster, task) in ports
     for gateway in (gateways.inside, gateways.outside, gateways.trial, gateways.far):
         assert gateway.metric("portico_publish_contested") == 0
     assert gateways.inside.visit(gateways.tasks["own"]).status_code == 200
-    print(f"watched for {time.monotonic() - gateways.since:.0f} s, {len(gateways.tasks)} tasks, 4 gateways")
+    tasks = len(gateways.tasks) + len(gateways.streams)
+    print(f"watched for {time.monotonic() - gateways.since:.0f} s, {tasks} tasks, 4 gateways")
