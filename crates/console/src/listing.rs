@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use portico_core::{
-    access::{Decision, Sight, Who, decide, shares_company},
+    access::Who,
+    decision::{Decision, Sight, decide, shares_company},
     endpoint::{Protocol, TaskId},
+    foreign_text,
     observe::ObservedTask,
-    page,
     principal::Principal,
     refusal::{Fault, Refusal},
     routes::{Resolved, Route, RouteTable},
@@ -235,5 +236,5 @@ pub(crate) fn name_of(name: &str) -> String {
 
 /// Text of foreign making, made short and plain enough to be shown.
 pub(crate) fn cut(text: &str) -> String {
-    page::plain(text, NAME_MAX)
+    foreign_text::plain(text, NAME_MAX)
 }

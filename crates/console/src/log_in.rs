@@ -10,7 +10,7 @@ use portico_auth::{
     log_in::{Attempt, OpenedSession},
     return_to::return_to,
 };
-use portico_core::{page, refusal::Refusal, secret::Secret};
+use portico_core::{foreign_text, refusal::Refusal, secret::Secret};
 use serde::Deserialize;
 
 use crate::{
@@ -114,10 +114,10 @@ fn form(asked: &Asked, wish: &Wish, user: &str, refusal: Option<&Refusal>) -> Re
         frame: asked.frame(),
         action: asked.place.log_in(),
         token: token.0.clone(),
-        challenge: page::plain(wish.challenge().unwrap_or_default(), CHALLENGE_MAX),
+        challenge: foreign_text::plain(wish.challenge().unwrap_or_default(), CHALLENGE_MAX),
         return_to: return_to(wish.return_to.as_deref(), site),
         is_again: wish.is_again(),
-        user: page::plain(user, NAME_MAX),
+        user: foreign_text::plain(user, NAME_MAX),
         notice: refusal.map(|refusal| notice(refusal, user)),
         is_rejected: refusal == Some(&Refusal::LogInFailed),
         key_url: web_url.map(|web| format!("{web}/settings/workspace-configuration")),

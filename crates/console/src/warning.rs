@@ -7,7 +7,7 @@ use axum::{
 };
 use portico_auth::return_to::return_to;
 use portico_core::{
-    access::{Decision, Sight, decide},
+    decision::{Decision, Sight, decide},
     endpoint::Endpoint,
     refusal::Refusal,
     routes::Resolved,

@@ -22,7 +22,8 @@ use portico_core::{
     clock::Timestamp,
     endpoint::Protocol,
     observe::{Observation, ObservedTask},
-    ports::{Leases, PortBook, PortRange, Rules, allocate},
+    port_range::PortRange,
+    ports::{Leases, PortBook, Rules, allocate},
     routes::{Policy, RouteTable},
     streams::{Admission, StreamPolicy},
 };

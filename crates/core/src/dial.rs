@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::ports::PortRange;
+use crate::port_range::PortRange;
 
 /// Where a ClearML server's own parts listen: API, web, files; `MongoDB`, Redis, Elasticsearch.
 pub const SERVER_PORTS: [u16; 6] = [8008, 8080, 8081, 27017, 6379, 9200];

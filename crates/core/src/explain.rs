@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    access::{Decision, Sight, decide},
+    decision::{Decision, Sight, decide},
     observe::RequestOrigin,
     principal::Principal,
     refusal::{Fault, Refusal},

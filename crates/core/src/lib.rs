@@ -5,11 +5,14 @@
 
 mod abreast;
 pub mod access;
+pub mod access_policy;
 pub mod audit;
 pub mod clock;
+pub mod decision;
 pub mod dial;
 pub mod endpoint;
 pub mod explain;
+pub mod foreign_text;
 pub mod label;
 pub mod live;
 pub mod notation;
@@ -17,6 +20,7 @@ pub mod observe;
 pub mod ownership;
 pub mod page;
 pub mod pods;
+pub mod port_range;
 pub mod ports;
 pub mod principal;
 pub mod refusal;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::{
     access::Who,
     endpoint::{Prefix, Protocol},
+    foreign_text::cut,
     observe::{Ask, Request, RequestFault, RequestOrigin, StreamClaims},
     principal::UserId,
 };
@@ -150,11 +151,6 @@ pub fn parse_who(text: &str) -> Result<Who, RequestFault> {
             ))),
         },
     }
-}
-
-/// At most 64 characters of somebody else's text.
-pub fn cut(text: &str) -> String {
-    text.chars().take(64).collect()
 }
 
 #[cfg(test)]

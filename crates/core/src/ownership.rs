@@ -80,12 +80,7 @@ pub fn owner<'g>(gateways: &'g [Gateway], task: &ObservedTask, now: Timestamp) -
 impl StreamPlace {
     /// True if this host and port, which stand in a task, are one of its public addresses.
     pub fn holds(&self, host: &str, port: u16) -> bool {
-        let is_host = match (streams::address(host), streams::address(&self.address)) {
-            (Some(theirs), Some(ours)) => theirs == ours,
-            (None, None) => host.trim().eq_ignore_ascii_case(&self.address),
-            _ => false,
-        };
-        is_host && (self.first..=self.last).contains(&port)
+        streams::is_same_host(host, &self.address) && (self.first..=self.last).contains(&port)
     }
 }
 

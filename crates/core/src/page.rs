@@ -6,7 +6,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::refusal::{Fault, Refusal};
+use crate::{
+    foreign_text::plain,
+    refusal::{Fault, Refusal},
+};
 
 pub use frame::{MARK, headers, style_source};
 
@@ -147,22 +150,6 @@ fn is_web_address(url: &str) -> bool {
 
 fn bounded(text: &str) -> String {
     plain(text, TEXT_MAX)
-}
-
-/// Text of foreign making, for people: at most `max` characters, and none that is invisible or changes the direction of those
-/// around it. Not escaped.
-pub fn plain(text: &str, max: usize) -> String {
-    let is_trick = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    let mut letters = text.chars();
-    let plain = |letter| if is_trick(letter) { '\u{fffd}' } else { letter };
-    let mut out: String = letters.by_ref().take(max).map(plain).collect();
-    if letters.next().is_some() {
-        out.push('…');
-    }
-    out
 }
 
 /// Text made safe for HTML, in content and in quoted attributes.

@@ -12,7 +12,7 @@ use crate::{
     dial::Undialable,
     endpoint::{Slug, TaskId},
     observe::{RequestFault, TaskStatus},
-    ports::PortRange,
+    port_range::PortRange,
 };
 
 /// Why the visitor gets our answer and not the application's.

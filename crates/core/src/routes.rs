@@ -10,7 +10,7 @@ mod wishes;
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    access::AccessPolicy,
+    access_policy::AccessPolicy,
     dial::DialRules,
     endpoint::{Endpoint, EndpointKey, Protocol, Slug, TaskId},
     observe::ObservedTask,

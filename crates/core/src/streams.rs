@@ -6,7 +6,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ports::PortRange;
+use crate::port_range::PortRange;
 
 pub use target::{Target, target};
 
@@ -46,14 +46,7 @@ impl fmt::Display for Admission {
 impl StreamPolicy {
     /// True if this text, which stands in a task as its address, is the public host.
     pub fn is_own(&self, host: &str) -> bool {
-        match (address(host), address(&self.host)) {
-            (Some(theirs), Some(ours)) => theirs == ours,
-            (None, None) => {
-                let bare = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-                bare(host.trim()) == bare(&self.host)
-            }
-            _ => false,
-        }
+        is_same_host(host, &self.host)
     }
 
     /// A port of the public host, as people and programs write it: brackets around an IPv6 address.
@@ -62,6 +55,18 @@ impl StreamPolicy {
             Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
             _ => format!("{}:{port}", self.host),
         }
+    }
+}
+
+/// True if both texts mean one host: the same IP address in any form, or the same name.
+pub fn is_same_host(one: &str, other: &str) -> bool {
+    match (address(one), address(other)) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => {
+            let bare = |name: &str| name.trim().trim_end_matches('.').to_ascii_lowercase();
+            bare(one) == bare(other)
+        }
+        _ => false,
     }
 }
 

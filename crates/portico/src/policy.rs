@@ -9,7 +9,7 @@ use portico_clearml::{FeatureSet, ServerFacts};
 use portico_core::{
     dial::DialRules,
     live::{Live, Publish},
-    ports::PortRange,
+    port_range::PortRange,
     routes::Policy,
     streams::StreamPolicy,
 };

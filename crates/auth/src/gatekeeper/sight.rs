@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portico_core::{
-    access::Sight,
+    decision::Sight,
     endpoint::TaskId,
     principal::{CompanyId, User, UserId},
 };

@@ -25,7 +25,8 @@ use portico_auth::{
 use portico_console::{State, Visitor};
 use portico_core::{
     Answer,
-    access::{AccessPolicy, Who},
+    access::Who,
+    access_policy::AccessPolicy,
     audit::{AuditEvent, AuditLog},
     clock::{Clock, ManualClock, Timestamp},
     dial::DialRules,

@@ -113,6 +113,10 @@ fn a_public_address_is_a_host_and_a_port_of_the_range() {
         last: 30010,
     };
     assert!(place("Streams.example").holds(" streams.EXAMPLE ", 30010));
+    assert!(
+        place("streams.example").holds("streams.example.", 30010),
+        "the root's dot"
+    );
     assert!(place("10.0.0.1").holds("::ffff:10.0.0.1", 30000));
     assert!(place("fd00::1").holds("[fd00::1]", 30000));
     assert!(

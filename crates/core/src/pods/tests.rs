@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    access::{AccessPolicy, AccessRule, RuleSource, Who},
+    access::{AccessRule, RuleSource, Who},
+    access_policy::AccessPolicy,
     clock::Timestamp,
     dial::{DialRules, Undialable},
     endpoint::{Prefix, Protocol},

@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Lease, Leases, PortRange, Upstream};
+use super::{Lease, Leases, Upstream};
 use crate::{
     clock::Timestamp,
     endpoint::{EndpointKey, TaskId},
+    port_range::PortRange,
     refusal::Refusal,
 };
 

@@ -169,6 +169,6 @@ fn bounded(queue: Arc<str>) -> Arc<str> {
     if queue.chars().count() <= 64 {
         queue
     } else {
-        crate::notation::cut(&queue).into()
+        crate::foreign_text::cut(&queue).into()
     }
 }

@@ -66,7 +66,7 @@ pub fn target(ask: &Ask, lease: Option<&Lease>, policy: &StreamPolicy) -> Result
 
 fn other_gateway(address: &str) -> Refusal {
     Refusal::OtherGateway {
-        address: crate::notation::cut(address).into(),
+        address: crate::foreign_text::cut(address).into(),
     }
 }
 

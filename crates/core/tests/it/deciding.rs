@@ -1,7 +1,8 @@
 //! Who gets in, and what the others learn.
 
 use portico_core::{
-    access::{Decision, Sight, Who, decide, shares_company},
+    access::Who,
+    decision::{Decision, Sight, decide, shares_company},
     observe::TaskStatus,
     principal::{CompanyId, Principal, UserId},
     refusal::Refusal,

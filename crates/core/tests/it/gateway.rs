@@ -3,12 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use portico_core::{
-    access::{AccessPolicy, Who},
+    access::Who,
+    access_policy::AccessPolicy,
     clock::Timestamp,
     dial::DialRules,
     endpoint::{EndpointKey, Prefix, Protocol},
     observe::{Ask, ObservedTask, Request, RequestOrigin, StreamClaims},
-    ports::{Leases, PortRange, Rules, allocate},
+    port_range::PortRange,
+    ports::{Leases, Rules, allocate},
     routes::{Policy, RouteTable, TaskRoutes},
     streams::{Admission, StreamPolicy, address},
 };

@@ -9,7 +9,8 @@ use std::{
 use portico_core::{
     clock::Timestamp,
     endpoint::{EndpointKey, Protocol, TaskId},
-    ports::{Leases, PortBook, PortRange, Rules, Upstream, Wish, allocate},
+    port_range::PortRange,
+    ports::{Leases, PortBook, Rules, Upstream, Wish, allocate},
     refusal::Refusal,
 };
 use proptest::prelude::*;

@@ -1,7 +1,8 @@
 //! Which rule an endpoint gets.
 
 use portico_core::{
-    access::{AccessPolicy, AccessRule, RuleSource, Who},
+    access::{AccessRule, RuleSource, Who},
+    access_policy::AccessPolicy,
     principal::UserId,
 };
 use proptest::prelude::*;

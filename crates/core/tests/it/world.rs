@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use portico_core::{
-    access::{AccessPolicy, Who},
+    access::Who,
+    access_policy::AccessPolicy,
     clock::Timestamp,
     dial::DialRules,
     endpoint::{Prefix, Protocol, TaskId},

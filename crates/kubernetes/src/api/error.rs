@@ -2,8 +2,7 @@
 
 use std::error::Error;
 
-/// The longest text of the server that is passed on.
-const LONGEST: usize = 256;
+use portico_core::foreign_text::one_line;
 
 /// Why the API server did not do what was asked. Texts are for the operator; they hold nothing of what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,11 +31,11 @@ pub enum ApiError {
 impl ApiError {
     pub(crate) fn away(error: &kube::Error) -> Self {
         let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-        Self::Away(bounded(&format!("{error}{source}")))
+        Self::Away(one_line(&format!("{error}{source}")))
     }
 
     pub(crate) fn broken(error: &(dyn Error + Send + Sync)) -> Self {
-        Self::Away(bounded(&error.to_string()))
+        Self::Away(one_line(&error.to_string()))
     }
 
     /// Without the error's own text, which quotes what it could not read.
@@ -48,8 +47,8 @@ impl ApiError {
     pub(crate) fn refused(code: u16, reason: &str, message: &str) -> Self {
         Self::Refused {
             code,
-            reason: bounded(reason),
-            message: bounded(message),
+            reason: one_line(reason),
+            message: one_line(message),
         }
     }
 
@@ -69,10 +68,6 @@ impl ApiError {
             Self::BadAnswer(_) => "bad_answer",
         }
     }
-}
-
-fn bounded(text: &str) -> String {
-    text.chars().take(LONGEST).collect()
 }
 
 #[cfg(test)]

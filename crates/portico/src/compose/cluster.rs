@@ -64,7 +64,7 @@ impl Cluster {
         let secret = |document: &str| format!("{}-{document}", place.secret);
         let own = [
             portico_auth::keys::DOCUMENT,
-            super::memory::DOCUMENT,
+            super::kept_observation::DOCUMENT,
             crate::reconcile::DOCUMENT,
         ];
         let names = SecretNames {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use portico_core::ports::PortRange;
+use portico_core::port_range::PortRange;
 use portico_proxy::{Limits, Settings, Shutdown, StreamSettings, Timeouts};
 use tokio::net::TcpListener;
 

@@ -8,7 +8,8 @@ use std::{
 
 use ipnet::IpNet;
 use portico_core::{
-    access::{AccessPolicy, AccessRule, RuleSource, Who},
+    access::{AccessRule, RuleSource, Who},
+    access_policy::AccessPolicy,
     secret::Secret,
     site::{Origin, Site},
 };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use portico_core::{ports::PortRange, streams::Admission};
+use portico_core::{port_range::PortRange, streams::Admission};
 
 use super::{
     Config,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderValue, header};
 use portico_clearml::KeyState;
 use portico_core::{
-    access::Sight,
+    decision::Sight,
     endpoint::{Protocol, Slug, TaskId},
     explain::Explanation,
     principal::{CompanyId, Principal, User, UserId},

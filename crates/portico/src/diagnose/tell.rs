@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use portico_auth::session::SessionFault;
 use portico_core::{
-    access::Sight,
+    decision::Sight,
     endpoint::{Endpoint, Prefix, Protocol},
     explain::Explanation,
     principal::{CompanyId, Method, Principal, User, UserId},

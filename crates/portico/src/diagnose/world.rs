@@ -5,8 +5,8 @@ use std::{net::IpAddr, sync::Arc};
 use portico_auth::session::SessionFault;
 use portico_clearml::Contested;
 use portico_core::{
-    access::Sight,
     clock::Timestamp,
+    decision::Sight,
     observe::{Observation, SourceHealth},
     ports::OpenPorts,
     principal::{Principal, User, UserId},

@@ -10,13 +10,15 @@ use std::{
 
 use portico_core::{
     Answer,
-    access::{AccessPolicy, Who},
+    access::Who,
+    access_policy::AccessPolicy,
     clock::{ManualClock, Timestamp},
     dial::DialRules,
     endpoint::{EndpointKey, Prefix, Protocol, TaskId},
     live::live,
     observe::{Ask, ObservedTask, Request, RequestOrigin, StreamClaims, TaskStatus},
-    ports::{Leases, PortRange},
+    port_range::PortRange,
+    ports::Leases,
     principal::{CompanyId, UserId},
     refusal::Refusal,
     state::{Document, StateStore, StoreError},

@@ -8,7 +8,7 @@ use portico_core::{
     dial::Undialable,
     endpoint::{Slug, TaskId},
     observe::{RequestFault, TaskStatus},
-    ports::PortRange,
+    port_range::PortRange,
     refusal::{Fault, Refusal},
 };
 use portico_proxy::StreamRefusal;

@@ -10,8 +10,9 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use portico_core::{
-    access::{Decision, Sight, Who, decide},
+    access::Who,
     audit::{AuditEvent, AuditKind},
+    decision::{Decision, Sight, decide},
     endpoint::{Endpoint, EndpointId, EndpointKey, TaskId},
     live::Live,
     principal::{Method, Principal, SessionId, User, UserId},

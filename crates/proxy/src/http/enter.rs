@@ -5,8 +5,9 @@ use std::sync::{Arc, atomic::Ordering};
 use http::{HeaderMap, Method, Response, header::COOKIE, header::UPGRADE, request::Parts};
 use portico_auth::foreign;
 use portico_core::{
-    access::{Decision, Sight, Who, decide},
+    access::Who,
     audit::{AuditEvent, AuditKind},
+    decision::{Decision, Sight, decide},
     endpoint::Endpoint,
     principal::Principal,
     refusal::Refusal,

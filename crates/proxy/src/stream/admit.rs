@@ -5,7 +5,8 @@ use std::{net::IpAddr, pin::pin, sync::Arc, time::Duration};
 use futures_util::FutureExt as _;
 use portico_auth::client_address::is_trusted;
 use portico_core::{
-    access::{Decision, RuleSource, Sight, Who, decide},
+    access::{RuleSource, Who},
+    decision::{Decision, Sight, decide},
     endpoint::Endpoint,
     principal::{Principal, User},
     refusal::Refusal,

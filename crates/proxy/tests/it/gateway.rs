@@ -17,14 +17,16 @@ use portico_auth::{
     session::{self, OpenedBy, Sessions},
 };
 use portico_core::{
-    access::{AccessPolicy, Who},
+    access::Who,
+    access_policy::AccessPolicy,
     audit::{AuditEvent, AuditLog},
     clock::{Clock, ManualClock, Timestamp},
     dial::DialRules,
     endpoint::{Prefix, Protocol, TaskId},
     live::{Live, Nudge, Publish, live},
     observe::{Ask, Observation, ObservedTask, Request, RequestOrigin, Standing, StreamClaims, TaskStatus, Workload},
-    ports::{self, OpenPorts, PortRange},
+    port_range::PortRange,
+    ports::{self, OpenPorts},
     principal::{CompanyId, SessionId, UserId},
     routes::{Policy, RouteTable},
     site::{Origin, Site},

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use portico_core::{
-    access::{Decision, decide},
+    decision::{Decision, decide},
     endpoint::{Endpoint, EndpointKey},
     explain::Explanation,
     observe::RequestOrigin,

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use portico_auth::session::{OpenedBy, Session};
 use portico_clearml::Contested;
 use portico_core::{
-    access::{AccessPolicy, Who},
+    access::Who,
+    access_policy::AccessPolicy,
     clock::Timestamp,
     dial::DialRules,
     endpoint::{Protocol, TaskId},

@@ -1,6 +1,6 @@
 //! What a test's world is like.
 
-use portico_core::ports::PortRange;
+use portico_core::port_range::PortRange;
 use portico_emulator::FeatureSet;
 
 use super::streams::{STREAMS, free_ports};

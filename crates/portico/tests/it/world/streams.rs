@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use portico_core::ports::PortRange;
+use portico_core::port_range::PortRange;
 use serde_json::{Map, Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},

@@ -3,7 +3,8 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use portico_core::{
-    access::{Sight, Who},
+    access::Who,
+    decision::Sight,
     observe::{Failing, Observation, SourceHealth, Workload},
     pods::PodFault,
 };

@@ -3,11 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use portico_core::{
-    access::{AccessPolicy, Sight, Who},
+    access::Who,
+    access_policy::AccessPolicy,
+    decision::Sight,
     dial::DialRules,
     endpoint::Protocol,
     observe::{Ask, Observation, ObservedTask, Request, RequestOrigin, StreamClaims},
-    ports::{Leases, OpenPorts, PortRange, Rules, allocate},
+    port_range::PortRange,
+    ports::{Leases, OpenPorts, Rules, allocate},
     routes::{Policy, RouteTable},
 };
 use portico_proxy::Probe;
