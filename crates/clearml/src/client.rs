@@ -19,7 +19,6 @@ use tokio::sync::Mutex;
 
 pub(crate) use backoff::pause;
 pub use error::CallError;
-pub(crate) use error::bounded;
 pub(crate) use own_token::Login;
 pub use wire::BadSettings;
 use wire::{Call, Credential, Wire};

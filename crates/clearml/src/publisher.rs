@@ -16,6 +16,7 @@ use std::{
 use portico_core::{
     clock::Timestamp,
     endpoint::{Protocol, TaskId},
+    foreign_text::one_line,
     live::{Live, Nudge, Publish},
     observe::{Observation, ObservedTask, OwningGateway, TaskStatus},
     ports::OpenPorts,
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     budget::Budget,
-    client::{CallError, Clearml, bounded, pause},
+    client::{CallError, Clearml, pause},
     facts::FeatureSet,
     source,
 };
@@ -330,7 +331,7 @@ impl Publisher {
             self.failures = self.failures.saturating_add(1);
             self.paused_until = Some(Instant::now() + pause(self.failures));
         }
-        let (reason, detail) = (error.reason(), bounded(&error.to_string()));
+        let (reason, detail) = (error.reason(), one_line(&error.to_string()));
         tracing::debug!(task = %task, reason, detail, "the task's addresses could not be written");
         self.status.failures += 1;
         self.status.last_error = Some(PublishError {
@@ -361,7 +362,7 @@ impl Publisher {
         {
             tracing::warn!(
                 task = %new.task,
-                key = bounded(&new.key),
+                key = one_line(&new.key),
                 "somebody keeps overwriting the address that was published: it is left alone (is there another gateway?)"
             );
         }

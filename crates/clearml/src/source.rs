@@ -20,12 +20,13 @@ use std::{
 use portico_core::{
     clock::{Clock, Timestamp},
     endpoint::TaskId,
-    live::{Nudge, Publish},
+    foreign_text::one_line,
+    live::{Live, Nudge, Publish},
     observe::{Failing, Observation, Published, SourceHealth},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{CallError, Clearml, bounded, pause};
+use crate::client::{CallError, Clearml, pause};
 use doubt::{Doubt, Verdict};
 use memory::Memory;
 use plan::{Plan, Question, Situation, Step};
@@ -103,6 +104,10 @@ pub struct Source {
     running: Option<Pass>,
     by_property: Option<Pass>,
     known_after: Option<TaskId>,
+    unlisted_after: Option<TaskId>,
+    /// The tasks for which pods ask, and what of them was taken.
+    annotated: Live<BTreeSet<TaskId>>,
+    taken: Arc<BTreeSet<TaskId>>,
     /// Which passes were made since the start.
     has_read: Passes,
     is_started: bool,
@@ -162,11 +167,20 @@ impl Source {
             running: None,
             by_property: None,
             known_after: None,
+            unlisted_after: None,
+            annotated: Live::fixed(BTreeSet::new()),
+            taken: Arc::default(),
             is_started: false,
             anything_runs: false,
             failing: BTreeMap::new(),
             failures: 0,
         }
+    }
+
+    /// The same source, which asks for these tasks too, by their ids: pods ask for endpoints of theirs, whatever they ask themselves.
+    #[must_use]
+    pub fn with_annotated(self, annotated: Live<BTreeSet<TaskId>>) -> Self {
+        Self { annotated, ..self }
     }
 
     /// Asks until `shutdown`. Only complete observations are published; while the server cannot be asked, the last one stays.
@@ -182,7 +196,9 @@ impl Source {
             observation.publish(saved.observation);
         }
         let mut plan = Plan::new(self.settings.clone(), Instant::now());
+        let mut annotated = self.annotated.clone();
         loop {
+            self.take_annotated();
             let step = plan.next(Instant::now(), &self.situation());
             let question = match step {
                 Step::Ask(question) => question,
@@ -190,6 +206,7 @@ impl Source {
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
                         () = nudge.nudged() => plan.nudge(Instant::now()),
+                        Some(_) = annotated.changed() => plan.nudge(Instant::now()),
                         () = shutdown.cancelled() => return,
                     }
                     continue;
@@ -210,6 +227,14 @@ impl Source {
         }
     }
 
+    fn take_annotated(&mut self) {
+        let annotated = self.annotated.get();
+        if !Arc::ptr_eq(&annotated, &self.taken) {
+            self.memory.set_annotated(&annotated);
+            self.taken = annotated;
+        }
+    }
+
     fn situation(&self) -> Situation {
         let (now, has_live) = (self.clock.now(), self.memory.has_live());
         Situation {
@@ -221,6 +246,7 @@ impl Source {
             is_doubtful: self.doubt.is_some(),
             is_reading: self.running.is_some(),
             is_reading_properties: self.by_property.is_some(),
+            has_unlisted: self.memory.has_unlisted(),
             wants_whole: !self.memory.stale(1).is_empty(),
             wants_queues: !self.memory.wanted_queues(now, 1).is_empty(),
             wants_workers: self.memory.wants_workers(),
@@ -252,6 +278,13 @@ impl Source {
                 for id in &ids {
                     self.memory.settle(*id);
                 }
+                Ok(())
+            }
+            Question::Unlisted => {
+                let ids = self.memory.unlisted_after(self.unlisted_after, PAGE);
+                let rows = self.questions.by_id(&ids).await?;
+                self.take(&rows);
+                self.unlisted_after = ids.last().copied().filter(|_| ids.len() >= PAGE);
                 Ok(())
             }
             Question::Anything => {
@@ -305,6 +338,7 @@ impl Source {
             self.running = Some(pass);
         } else {
             self.memory.doubt_tagged(&pass.seen);
+            self.memory.doubt_ended();
             self.has_read.running = true;
         }
         Ok(())
@@ -367,6 +401,7 @@ impl Source {
         {
             tracing::warn!("the gateway's key belongs to another company than before: starting anew");
             self.memory = Memory::default();
+            self.memory.set_annotated(&self.taken);
         }
         for row in rows {
             self.memory.take(row);
@@ -389,7 +424,7 @@ impl Source {
             }
             return;
         };
-        let (reason, detail) = (error.reason(), bounded(&error.to_string()));
+        let (reason, detail) = (error.reason(), one_line(&error.to_string()));
         if !self.failing.values().any(|failing| failing.reason == reason) {
             tracing::warn!(reason, detail, "clearml cannot be asked: what was observed last stays");
         }
@@ -420,7 +455,7 @@ impl Source {
         if question != Question::ByProperty {
             return false;
         }
-        let detail = bounded(&error.to_string());
+        let detail = one_line(&error.to_string());
         tracing::warn!(
             detail,
             "tasks cannot ask by the property portico: the server refuses the question"

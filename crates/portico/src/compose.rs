@@ -1,14 +1,15 @@
 //! Start-up, told top to bottom: what is built, in which order, and who follows whom.
 
+mod annotated;
+mod clearml;
 mod cluster;
 mod joining;
+mod kept_observation;
 mod listening;
-mod memory;
 mod notes;
 mod pages;
 mod people;
 mod readings;
-mod server;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -135,9 +136,9 @@ pub async fn compose(config: Config, options: Options) -> anyhow::Result<Gateway
     } = &ground;
 
     // The ClearML server, who may come in, and what exists.
-    let clearml = server::client(&ground, &mut supervisor)?;
+    let clearml = clearml::client(&ground, &mut supervisor)?;
     let people = people::people(&ground, &clearml, &mut supervisor).await?;
-    let sight = server::observe(&ground, &clearml, &readiness, &mut supervisor).await;
+    let sight = clearml::observe(&ground, &clearml, &readiness, &mut supervisor).await;
 
     // What leads where.
     let facts = clearml.facts();

@@ -1,9 +1,10 @@
 //! The form of every answer: `{"meta": {…}, "data": {…}}`.
 
+use portico_core::foreign_text::one_line;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::error::{CallError, bounded};
+use super::error::CallError;
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -38,7 +39,7 @@ pub(super) fn open<T: DeserializeOwned>(
             endpoint,
             code: meta.code,
             subcode: meta.subcode,
-            message: bounded(meta.message.as_deref().unwrap_or_default()),
+            message: one_line(meta.message.as_deref().unwrap_or_default()),
         });
     }
     let data = envelope.data.map_or("{}", RawValue::get);

@@ -106,11 +106,3 @@ impl CallError {
         )
     }
 }
-
-/// Somebody else's words for the log: one line, at most 256 characters.
-pub(crate) fn bounded(text: &str) -> String {
-    text.chars()
-        .map(|letter| if letter.is_control() { ' ' } else { letter })
-        .take(256)
-        .collect()
-}

@@ -1,13 +1,13 @@
 //! One call over HTTP: bounded in time and size, without redirects and cookies.
 
-use portico_core::{principal::UserId, secret::Secret};
+use portico_core::{foreign_text::one_line, principal::UserId, secret::Secret};
 use reqwest::{
     Certificate, Client, Response, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
     redirect::Policy,
 };
 
-use super::error::{CallError, bounded};
+use super::error::CallError;
 use crate::settings::Settings;
 
 /// Why no client could be made of the settings.
@@ -61,7 +61,7 @@ const CLIENT_NAME: &str = concat!("portico-", env!("CARGO_PKG_VERSION"));
 impl Wire {
     #[expect(clippy::disallowed_methods, reason = "the one client, with its limits")]
     pub(super) fn new(settings: Settings) -> Result<Self, BadSettings> {
-        let bad = || BadSettings::ApiHost(bounded(&settings.api_host));
+        let bad = || BadSettings::ApiHost(one_line(&settings.api_host));
         let mut base = Url::parse(settings.api_host.trim()).map_err(|_| bad())?;
         let is_plain = base.username().is_empty()
             && base.password().is_none()
@@ -82,7 +82,7 @@ impl Wire {
             .timeout(settings.call_timeout)
             .tls_danger_accept_invalid_certs(!settings.verifies_tls);
         if let Some(bundle) = &settings.ca_bundle {
-            let bad = |error: &dyn std::fmt::Display| BadSettings::CaBundle(bounded(&error.to_string()));
+            let bad = |error: &dyn std::fmt::Display| BadSettings::CaBundle(one_line(&error.to_string()));
             let certificates = Certificate::from_pem_bundle(bundle).map_err(|error| bad(&error))?;
             if certificates.is_empty() {
                 return Err(bad(&"it holds no certificate"));
@@ -94,7 +94,7 @@ impl Wire {
         }
         let client = builder
             .build()
-            .map_err(|error| BadSettings::Client(bounded(&error.to_string())))?;
+            .map_err(|error| BadSettings::Client(one_line(&error.to_string())))?;
         Ok(Self { client, base, settings })
     }
 
@@ -132,7 +132,7 @@ impl Wire {
         let status = answer.status().as_u16();
         if answer.status().is_redirection() {
             let target = answer.headers().get("location").and_then(|value| value.to_str().ok());
-            let detail = format!("a redirect to {:?}", bounded(target.unwrap_or_default()));
+            let detail = format!("a redirect to {:?}", one_line(target.unwrap_or_default()));
             return Err(CallError::BadAnswer { url, detail });
         }
         let body = self.read(&url, answer).await?;
@@ -172,7 +172,7 @@ impl Wire {
         }
         CallError::Unreachable {
             url,
-            detail: bounded(&innermost(error).to_string()),
+            detail: one_line(&innermost(error).to_string()),
         }
     }
 }

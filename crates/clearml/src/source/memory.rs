@@ -36,6 +36,11 @@ impl Known {
         let mut requests = self.task.requests.iter();
         requests.any(|request| request.origin == RequestOrigin::Property)
     }
+
+    /// True for a task that no list shows: neither tagged nor asking by property.
+    fn is_unlisted(&self) -> bool {
+        !self.is_tagged && !self.task.status.is_ended() && !self.asks_by_property()
+    }
 }
 
 /// The tasks that are known.
@@ -45,6 +50,10 @@ pub(super) struct Memory {
     joins: Joins,
     /// Their tag changed, or they started again: they must be read whole.
     stale: BTreeSet<TaskId>,
+    /// Their pods ask for endpoints, whatever they ask themselves.
+    annotated: BTreeSet<TaskId>,
+    /// Those among the known ones that no list shows.
+    unlisted: BTreeSet<TaskId>,
     is_changed: bool,
 }
 
@@ -87,7 +96,18 @@ impl Memory {
         self.tasks.values().any(|known| known.task.company != *company)
     }
 
-    /// Takes a whole task. A task that never asked is not remembered.
+    /// Takes the tasks for which pods ask. Those that were not known are read whole, and so are those for which no pod asks any more:
+    /// they are remembered until nothing of them is published.
+    pub(super) fn set_annotated(&mut self, annotated: &BTreeSet<TaskId>) {
+        let new = annotated.difference(&self.annotated);
+        let new = new.filter(|id| !self.tasks.contains_key(id));
+        let gone = self.annotated.difference(annotated);
+        let gone = gone.filter(|id| self.tasks.contains_key(id));
+        self.stale.extend(new.chain(gone));
+        self.annotated.clone_from(annotated);
+    }
+
+    /// Takes a whole task. A task for which nobody ever asked is not remembered.
     pub(super) fn take(&mut self, row: &Row) {
         let Some(id) = row.id() else { return };
         self.stale.remove(&id);
@@ -96,14 +116,20 @@ impl Memory {
         let asked = asked(row);
         let published = published(&row.runtime, row.properties());
         let has_property = published.iter().any(|entry| entry.property.is_some());
+        let is_annotated = self.annotated.contains(&id);
         let is_remembered = match status {
-            TaskStatus::InProgress => !asked.is_empty() || has_property,
+            // What was published is taken back before a task is forgotten.
+            TaskStatus::InProgress => {
+                !asked.is_empty() || has_property || is_annotated || before.is_some() && !published.is_empty()
+            }
             // A clone carries the property of the task that it was made from, until the publisher removes it.
-            TaskStatus::Created | TaskStatus::Queued => has_property || before.is_some() && !asked.is_empty(),
+            TaskStatus::Created | TaskStatus::Queued => {
+                has_property || is_annotated || before.is_some() && !asked.is_empty()
+            }
             _ => before.is_some(),
         };
         if !is_remembered {
-            self.is_changed |= self.tasks.remove(&id).is_some();
+            self.forget(id);
             return;
         }
         let owner = UserId::new(row.user.as_ref().and_then(|user| user.id()).unwrap_or_default());
@@ -146,14 +172,17 @@ impl Memory {
                 Arc::new(task)
             }
         };
-        self.tasks.insert(
-            id,
-            Known {
-                task: known,
-                keys: Some(keys),
-                is_tagged,
-            },
-        );
+        let known = Known {
+            task: known,
+            keys: Some(keys),
+            is_tagged,
+        };
+        if known.is_unlisted() {
+            self.unlisted.insert(id);
+        } else {
+            self.unlisted.remove(&id);
+        }
+        self.tasks.insert(id, known);
     }
 
     /// Takes what became of a known task. One whose tag changed, or that was never seen whole, is read whole next.
@@ -178,6 +207,7 @@ impl Memory {
     /// Forgets a task that is no more.
     pub(super) fn forget(&mut self, id: TaskId) {
         self.stale.remove(&id);
+        self.unlisted.remove(&id);
         self.is_changed |= self.tasks.remove(&id).is_some();
     }
 
@@ -207,6 +237,35 @@ impl Memory {
             .take(limit)
             .map(|(id, _)| *id)
             .collect()
+    }
+
+    /// True if there are tasks that no list shows.
+    pub(super) fn has_unlisted(&self) -> bool {
+        self.unlisted().next().is_some()
+    }
+
+    /// The ids of tasks that no list shows, after `last`, in order, at most `limit`.
+    pub(super) fn unlisted_after(&self, last: Option<TaskId>, limit: usize) -> Vec<TaskId> {
+        let mut ids: Vec<TaskId> = self
+            .unlisted()
+            .filter(|id| last.is_none_or(|last| *id > last))
+            .collect();
+        ids.sort_unstable();
+        ids.truncate(limit);
+        ids
+    }
+
+    /// Known ones, and those for which pods ask and that the server did not show yet.
+    fn unlisted(&self) -> impl Iterator<Item = TaskId> {
+        let unknown = self.annotated.iter().filter(|id| !self.tasks.contains_key(id));
+        self.unlisted.iter().chain(unknown).copied()
+    }
+
+    /// Tasks that have ended, that no list shows, and in which addresses stood: whether they still do is read whole.
+    pub(super) fn doubt_ended(&mut self) {
+        let left = |known: &Known| !known.is_tagged && known.task.status.is_ended() && !known.task.published.is_empty();
+        let ended = self.tasks.iter().filter(|(_, known)| left(known));
+        self.stale.extend(ended.map(|(id, _)| *id));
     }
 
     /// A task was read whole, or could not be.

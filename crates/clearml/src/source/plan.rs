@@ -1,7 +1,7 @@
 //! Which question comes next, and when. Pure: time and situation come in, a step goes out.
 //!
 //! While a task lives that could ask, there is one question each second, in turn: what changed among the tagged tasks, which tasks
-//! ask by property, what became of the tasks that are known. Full reads and the workers' addresses take some of these turns; only
+//! ask by property (and those for which only their pods ask), what became of the tasks that are known. Full reads and the workers' addresses take some of these turns; only
 //! what a new task waits for goes in between. Otherwise there is a round of these questions every five seconds, with one more: does
 //! any task run at all? Any task that runs could ask at any moment. Where TCP endpoints are offered there are two questions a second,
 //! and every other one asks for the changes.
@@ -24,6 +24,8 @@ pub(super) enum Question {
     ByProperty,
     /// Known tasks whose tag changed, whole.
     Whole,
+    /// Tasks for which pods ask and that no other question shows, by their ids, page by page.
+    Unlisted,
     /// Whether any task runs at all.
     Anything,
     /// Under which addresses the workers are known.
@@ -41,6 +43,7 @@ impl Question {
             Self::Known => "known",
             Self::ByProperty => "by_property",
             Self::Whole => "whole",
+            Self::Unlisted => "unlisted",
             Self::Anything => "anything",
             Self::Workers => "workers",
             Self::Queues => "queues",
@@ -68,6 +71,8 @@ pub(super) struct Situation {
     pub(super) is_reading: bool,
     /// The pass over the tasks that ask by property has pages left.
     pub(super) is_reading_properties: bool,
+    /// There are tasks that no list shows.
+    pub(super) has_unlisted: bool,
     /// Known tasks must be read whole.
     pub(super) wants_whole: bool,
     /// Tasks name queues whose names are not known.
@@ -210,7 +215,7 @@ impl Plan {
             (false, _) => &[Question::Changes, Question::ByProperty],
             (true, true) => &[Question::Changes, Question::Known, Question::ByProperty],
             (true, false) if !situation.is_busy => &[Question::Changes, Question::Known, Question::ByProperty],
-            // Who asks by tag asks most often, so the changes wait for one other question at most.
+            // Who asks by tag asks most often, so the changes wait for one list at most.
             (true, false) => &[
                 Question::Changes,
                 Question::ByProperty,
@@ -221,7 +226,11 @@ impl Plan {
                 Question::Known,
             ],
         };
-        let mut turns = pattern.to_vec();
+        let with_unlisted = |question: &Question| match question {
+            Question::ByProperty if situation.has_unlisted => vec![Question::ByProperty, Question::Unlisted],
+            question => vec![*question],
+        };
+        let mut turns: Vec<Question> = pattern.iter().flat_map(with_unlisted).collect();
         turns.retain(|question| situation.reads_properties || *question != Question::ByProperty);
         if situation.is_reading {
             turns.push(Question::Running);

@@ -38,6 +38,7 @@ const BUSY: Situation = Situation {
     is_doubtful: false,
     is_reading: false,
     is_reading_properties: false,
+    has_unlisted: false,
     wants_whole: false,
     wants_queues: false,
     wants_workers: false,
@@ -48,6 +49,25 @@ fn longest_gap(asked: &[(Duration, Question)], questions: &[Question]) -> Durati
     let times: Vec<Duration> = asked.iter().filter(is_meant).map(|(at, _)| *at).collect();
     let gaps = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
     gaps.max().expect("asked at least twice")
+}
+
+#[test]
+fn tasks_that_no_list_shows_are_looked_at_every_few_seconds_and_the_changes_wait_little() {
+    for settings in [SourceSettings::default(), SourceSettings::for_streams()] {
+        for (has_by_property, reads_properties) in [(false, true), (true, true), (false, false)] {
+            let situation = Situation {
+                has_unlisted: true,
+                has_by_property,
+                reads_properties,
+                ..BUSY
+            };
+            let asked = an_hour_with(settings.clone(), situation, None);
+            let unlisted = longest_gap(&asked, &[Question::Unlisted]);
+            assert!(unlisted <= Duration::from_secs(10), "{unlisted:?} in {situation:?}");
+            let changes = longest_gap(&asked, &[Question::Changes, Question::Running]);
+            assert!(changes <= Duration::from_secs(5), "{changes:?} in {situation:?}");
+        }
+    }
 }
 
 #[test]

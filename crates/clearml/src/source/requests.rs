@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use portico_core::{
     endpoint::{Prefix, Protocol},
-    notation::{self, cut},
+    foreign_text::cut,
+    notation,
     observe::{Ask, Published, Request, RequestFault, RequestOrigin, StreamClaims},
     streams::address,
 };

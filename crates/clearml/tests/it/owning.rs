@@ -4,7 +4,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 use portico_clearml::{Publisher, PublisherStatus};
 use portico_core::{
-    access::{AccessPolicy, Who},
+    access::Who,
+    access_policy::AccessPolicy,
     dial::DialRules,
     live::{Live, live},
     observe::{Observation, ObservedTask, OwningGateway},

@@ -4,7 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use portico_clearml::{Publisher, PublisherSettings, PublisherStatus};
 use portico_core::{
-    access::{AccessPolicy, Who},
+    access::Who,
+    access_policy::AccessPolicy,
     dial::DialRules,
     live::{Live, Publish, live},
     routes::{Policy, RouteTable},

@@ -1,10 +1,10 @@
 //! The source: what it sees, what it believes, and how often it asks.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use portico_clearml::{Saved, Source, SourceSettings};
 use portico_core::{
-    endpoint::Protocol,
+    endpoint::{Protocol, TaskId},
     live::{Live, Nudge, live},
     observe::{Observation, ObservedTask, RequestFault, SourceHealth, TaskStatus},
 };
@@ -37,7 +37,17 @@ pub(crate) fn fast() -> SourceSettings {
 }
 
 pub(crate) fn run(bench: &Bench, settings: SourceSettings, initial: Option<Saved>) -> Running {
-    let source = Source::new(bench.clearml.clone(), settings, initial);
+    run_with(bench, settings, initial, Live::fixed(BTreeSet::new()))
+}
+
+/// With the tasks for which pods ask.
+fn run_with(
+    bench: &Bench,
+    settings: SourceSettings,
+    initial: Option<Saved>,
+    annotated: Live<BTreeSet<TaskId>>,
+) -> Running {
+    let source = Source::new(bench.clearml.clone(), settings, initial).with_annotated(annotated);
     let (publish, observation) = live(Observation::default());
     let (publish_health, health) = live(SourceHealth::default());
     let (nudge, shutdown) = (Nudge::default(), CancellationToken::new());
@@ -252,6 +262,78 @@ async fn a_property_that_is_changed_or_removed_is_seen() {
         .await;
     bench.emulator().set(&id, "hyperparams.properties", json!({}));
     running.sees_no_more("leaving without the property", &id).await;
+}
+
+#[tokio::test]
+async fn a_task_for_which_only_its_pod_asks_is_seen_until_nothing_of_it_is_published() {
+    let bench = Bench::new().await;
+    let id = bench.emulator().create_task(NewTask::default());
+    let (publish, annotated) = live(BTreeSet::new());
+    let running = run_with(&bench, fast(), None, annotated);
+    running.is_up().await;
+    assert_eq!(running.task(&id), None, "nobody asks");
+
+    publish.publish(BTreeSet::from([task_id(&id)]));
+    let task = running.sees("the task of the pod", &id, |_| true).await;
+    assert_eq!((task.status, task.requests.len()), (TaskStatus::InProgress, 0));
+
+    // What is written into it is seen, although no list of the server's shows the task.
+    let url = json!("https://gateway.example.com/service/x/");
+    bench.emulator().set(&id, "runtime.endpoint", url);
+    running
+        .sees("its address", &id, |task| !task.published.is_empty())
+        .await;
+    publish.publish(BTreeSet::new());
+    let before = bench.calls("tasks.get_all_ex");
+    eventually("several questions", || {
+        (bench.calls("tasks.get_all_ex") > before + 10).then_some(())
+    })
+    .await;
+    assert!(running.task(&id).is_some(), "its address is to be taken back first");
+    bench.emulator().set(&id, "runtime", json!({}));
+    running.sees_no_more("leaving without an address", &id).await;
+}
+
+#[tokio::test]
+async fn a_pod_s_task_that_is_not_enqueued_yet_is_seen_when_it_runs_and_when_it_ends() {
+    let bench = Bench::new().await;
+    let id = bench.emulator().create_task(NewTask {
+        status: "queued".to_owned(),
+        ..NewTask::default()
+    });
+    let annotated = Live::fixed(BTreeSet::from([task_id(&id)]));
+    let running = run_with(&bench, fast(), None, annotated);
+    let is = |status: TaskStatus| move |task: &ObservedTask| task.status == status;
+    running.sees("the task in its queue", &id, is(TaskStatus::Queued)).await;
+    bench.emulator().set_status(&id, "in_progress");
+    running.sees("its start", &id, is(TaskStatus::InProgress)).await;
+    bench.emulator().set_status(&id, "completed");
+    running.sees("its end", &id, is(TaskStatus::Completed)).await;
+}
+
+#[tokio::test]
+async fn an_ended_task_that_asked_by_property_is_seen_without_its_address() {
+    let bench = Bench::new().await;
+    let properties = [("portico".to_owned(), "http:7860".to_owned())].into();
+    let id = bench.emulator().create_task(NewTask {
+        properties,
+        ..NewTask::default()
+    });
+    let running = run(&bench, fast(), None);
+    running.sees("the task", &id, |_| true).await;
+    let url = json!("https://gateway.example.com/service/x/");
+    bench.emulator().set(&id, "runtime.endpoint", url);
+    running
+        .sees("its address", &id, |task| !task.published.is_empty())
+        .await;
+    bench.emulator().set_status(&id, "completed");
+    running
+        .sees("the end", &id, |task| task.status == TaskStatus::Completed)
+        .await;
+    bench.emulator().set(&id, "runtime", json!({}));
+    running
+        .sees("the end without an address", &id, |task| task.published.is_empty())
+        .await;
 }
 
 #[tokio::test]

@@ -4,12 +4,14 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use portico_clearml::{Publisher, PublisherSettings, PublisherStatus};
 use portico_core::{
-    access::{AccessPolicy, Who},
+    access::Who,
+    access_policy::AccessPolicy,
     clock::{Clock, ManualClock},
     dial::DialRules,
     live::{Live, Publish, live},
     observe::Observation,
-    ports::{Leases, OpenPorts, PortRange, Rules, allocate},
+    port_range::PortRange,
+    ports::{Leases, OpenPorts, Rules, allocate},
     routes::{Policy, RouteTable},
     site::{Origin, Site},
     streams::{Admission, StreamPolicy},
