@@ -94,7 +94,7 @@ impl Wire {
         }
         let client = builder
             .build()
-            .map_err(|error| BadSettings::Client(one_line(&error.to_string())))?;
+            .map_err(|error| BadSettings::Client(one_line(&innermost(&error).to_string())))?;
         Ok(Self { client, base, settings })
     }
 
@@ -170,10 +170,18 @@ impl Wire {
             };
             return CallError::Timeout { url, limit };
         }
-        CallError::Unreachable {
-            url,
-            detail: one_line(&innermost(error).to_string()),
-        }
+        let mut detail = one_line(&innermost(error).to_string());
+        detail.push_str(advice(&detail));
+        CallError::Unreachable { url, detail }
+    }
+}
+
+/// What to do, where the library's word does not say it. Others of its words (a wrong name, an expired certificate) do.
+fn advice(detail: &str) -> &'static str {
+    if detail.contains("UnknownIssuer") {
+        "; if your own authority has signed it, name it in clearml.ca_bundle (in the chart: customCertificates)"
+    } else {
+        ""
     }
 }
 

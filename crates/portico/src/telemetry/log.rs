@@ -57,6 +57,9 @@ pub fn start(level: LogLevel, format: LogFormat) -> io::Result<Log> {
     Ok(Log(lines))
 }
 
+/// Told at each try, several times a second; what failed is told by ours, once.
+const REPETITIVE: &str = "rustls_platform_verifier=off";
+
 /// Ours at the chosen level; of libraries, what they warn of.
 fn filter(level: LogLevel) -> EnvFilter {
     let level = match level {
@@ -67,7 +70,7 @@ fn filter(level: LogLevel) -> EnvFilter {
         LogLevel::Trace => "trace",
     };
     let others = if level == "error" { "error" } else { "warn" };
-    EnvFilter::new(format!("{others},portico={level}"))
+    EnvFilter::new(format!("{others},portico={level},{REPETITIVE}"))
 }
 
 #[derive(Clone)]
@@ -169,8 +172,14 @@ mod tests {
 
     #[test]
     fn libraries_are_heard_only_when_they_warn() {
-        assert_eq!(filter(LogLevel::Debug).to_string(), "portico=debug,warn");
-        assert_eq!(filter(LogLevel::Error).to_string(), "portico=error,error");
+        assert_eq!(
+            filter(LogLevel::Debug).to_string(),
+            "rustls_platform_verifier=off,portico=debug,warn"
+        );
+        assert_eq!(
+            filter(LogLevel::Error).to_string(),
+            "rustls_platform_verifier=off,portico=error,error"
+        );
     }
 
     #[test]
