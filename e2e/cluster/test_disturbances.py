@@ -3,17 +3,18 @@
 import time
 
 import pytest
-from kubernetes_world import until
-from releases import Release, clearml, workload
+from kubernetes_world import NODE, until
+from releases import Release, clearml, public_port, stream_wish, workload
 from weather import ApiServer, Audit, Visits, address, calls, far_address, gives_next, is_free, tell_neighbors, writes
 
 NAMESPACE = "disturbances"
+STREAMS = {"streamSession": {"portRange": {"start": 30360, "end": 30363}}}
 
 
 @pytest.fixture(scope="module")
 def gateway(cluster):
     """A release of its own."""
-    release = Release(cluster, "storm", NAMESPACE, 30235).install()
+    release = Release(cluster, "storm", NAMESPACE, 30235, STREAMS).install()
     yield release
     release.uninstall()
     cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
@@ -24,10 +25,10 @@ def asking(cluster):
     """Makes tasks that ask for an endpoint at an address, and ends them."""
     made = []
 
-    def ask(claims="10.9.9.9", queue="gpu-queue"):
-        task = cluster.asking(7000, address=claims)
+    def ask(stream_at=None):
+        task = stream_wish(cluster, stream_at) if stream_at else cluster.asking(7000)
         made.append(task)
-        workload(cluster, NAMESPACE, task, queue)
+        workload(cluster, NAMESPACE, task)
         return task, f"clearml-id-{task}"
 
     yield ask
@@ -50,10 +51,10 @@ def serves(gateway, task):
         raise AssertionError(f"{late}: {seen[-1].text}") from late
 
 
-def asking_at(cluster, asking, given):
+def asking_at(cluster, asking, given, **more):
     """A task that asks, whose pod has that address."""
     with gives_next(given):
-        task, pod = asking()
+        task, pod = asking(**more)
         until(lambda: address(cluster, NAMESPACE, pod), "the pod has an address")
     assert address(cluster, NAMESPACE, pod) == given
     return task, pod
@@ -77,6 +78,14 @@ def test_whoever_asks_for_a_pod_that_is_gone_reads_so_and_its_address_is_withdra
     until(lambda: not cluster.published(task), "the address is withdrawn")
 
 
+def ends(cluster, pod, how):
+    """Lets a pod end; one that has ended by itself stays, with its address."""
+    if how == "deleted":
+        cluster.kubectl("-n", NAMESPACE, "delete", "pod", pod, "--wait=false")
+    else:
+        cluster.kubectl("-n", NAMESPACE, "patch", "pod", pod, "-p", '{"spec": {"activeDeadlineSeconds": 1}}')
+
+
 @pytest.mark.parametrize("end", ["deleted", "out_of_time"])
 def test_an_address_that_another_tasks_pod_has_now_leads_nobody_there(cluster, gateway, asking, end):
     """The first task even claims the very address. A pod that has ended by itself still has it in its status, too."""
@@ -85,10 +94,7 @@ def test_an_address_that_another_tasks_pod_has_now_leads_nobody_there(cluster, g
     serves(gateway, first)
     clearml(cluster, "tasks.edit_runtime", {"task": first, "add_or_update": {"_ADDRESS": given}})
     with Visits(gateway, first) as visits:
-        if end == "deleted":
-            cluster.kubectl("-n", NAMESPACE, "delete", "pod", pod, "--wait=false")
-        else:
-            cluster.kubectl("-n", NAMESPACE, "patch", "pod", pod, "-p", '{"spec": {"activeDeadlineSeconds": 1}}')
+        ends(cluster, pod, end)
         until(lambda: is_free(given), "the node takes the address back")
         second, _ = asking_at(cluster, asking, given)
         tell_neighbors(gateway.pods()[0])
@@ -100,6 +106,27 @@ def test_an_address_that_another_tasks_pod_has_now_leads_nobody_there(cluster, g
     if end == "out_of_time":
         assert address(cluster, NAMESPACE, pod) == given
     # What the second one was asked came from those who asked for it: see `serves`.
+    assert calls(cluster, given)["debug.ping"] == gateway.visited[second]
+
+
+@pytest.mark.parametrize("end", ["deleted", "out_of_time"])
+def test_a_public_port_leads_nobody_to_another_tasks_pod_at_the_same_address(cluster, gateway, asking, end):
+    """For a TCP endpoint, which shows its visitors no refusal: nothing answers."""
+    given = far_address()
+    first, pod = asking_at(cluster, asking, given, stream_at=given)
+    port = until(lambda: public_port(cluster, first), "a public port is published")
+    with Visits(gateway, first, address=f"http://{NODE}:{port}") as visits:
+        until(lambda: 200 in visits.since(0), "they are served")
+        ends(cluster, pod, end)
+        until(lambda: is_free(given), "the node takes the address back")
+        second, _ = asking_at(cluster, asking, given)
+        tell_neighbors(gateway.pods()[0])
+        serves(gateway, second)
+        served = time.monotonic()
+        until(lambda: len(visits.since(served)) > 20, "visitors of the first one keep coming")
+    assert [answer for answer in visits.since(served) if isinstance(answer, int)] == []
+    if end == "out_of_time":
+        assert address(cluster, NAMESPACE, pod) == given
     assert calls(cluster, given)["debug.ping"] == gateway.visited[second]
 
 
