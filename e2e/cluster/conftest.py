@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from kubernetes_world import Cluster
+from kubernetes_world import Cluster, until
 
 # What the other end-to-end tests use, but not their own network.
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -17,14 +17,20 @@ collect_ignore_glob = [] if "PORTICO_CLUSTER_KUBECTL" in os.environ else ["test_
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "begins: comes before all others, because something is watched from then on")
+    config.addinivalue_line("markers", "begins: comes before the others, because something is watched from then on, or takes a while")
     config.addinivalue_line("markers", "judges: comes after all others, because something was watched until then")
 
 
 def pytest_collection_modifyitems(items):
     def turn(item):
-        # The image for the registry is being built meanwhile.
-        return item.get_closest_marker("judges") is not None, "registry" in item.fixturenames, item.get_closest_marker("begins") is None
+        return (
+            item.get_closest_marker("judges") is not None,
+            # The image for the registry is being built meanwhile.
+            "registry" in item.fixturenames,
+            item.get_closest_marker("begins") is None,
+            # The agent's pods start meanwhile.
+            "walk" in item.fixturenames,
+        )
 
     items.sort(key=turn)
 
@@ -44,7 +50,15 @@ def gateway(cluster):
 
 
 @pytest.fixture(scope="session")
-def registry(cluster, tmp_path_factory):
+def api(cluster, tmp_path_factory):
+    """The ClearML server by the name and the protocol that the pages show."""
+    from api_host import offer
+
+    offer(cluster, tmp_path_factory.mktemp("api"))
+
+
+@pytest.fixture(scope="session")
+def registry(cluster, api, tmp_path_factory):
     """The registry, into which somebody has brought the image and the chart as the install page says."""
     from engineer import Engineer
     from world.pages import commands
@@ -59,8 +73,21 @@ def registry(cluster, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def walk(cluster, tmp_path_factory):
-    """A namespace with the real agent and a release of the chart for its tasks."""
+def route_makers(cluster):
+    """A cluster whose administrators of namespaces may make routes: the ready-made roles do not know them."""
+    verbs = ["get", "list", "watch", "create", "update", "patch", "delete"]
+    rule = {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": verbs}
+    about = {"name": "routes", "labels": {"rbac.authorization.k8s.io/aggregate-to-admin": "true"}}
+    cluster.apply({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": about, "rules": [rule]})
+    # A controller adds it to the role, which all of the API server then has to hear of.
+    until(lambda: "httproutes" in cluster.kubectl("get", "clusterrole", "admin", "-o", "json"), "administrators may make routes")
+    yield
+    cluster.kubectl("delete", "clusterrole", "routes")
+
+
+@pytest.fixture(scope="session")
+def walk(cluster, registry, route_makers, tmp_path_factory):
+    """What a new user has: a namespace with the real agent, and a release of the chart for its tasks, from the registry."""
     from agent_walk import Walk
 
     walk = Walk(tmp_path_factory.mktemp("walk"), cluster)

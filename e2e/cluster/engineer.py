@@ -3,17 +3,15 @@
 import json
 import os
 import shutil
-import ssl
 import subprocess
 from pathlib import Path
 
-import httpx
+import api_host
 import yaml
-from kubernetes_world import CLEARML, ROOT, merge, until
+from authority import AUTHORITY, RUN, sign, visit
+from kubernetes_world import ROOT, merge, until
 from world.pages import blocks
 
-RUN = Path(os.environ.get("PORTICO_CLUSTER_ROOT", "/nonexistent"))
-AUTHORITY = RUN / "trust/ca.crt"
 REGISTRY = "registry.example.com"
 # The names that the tests' /etc/hosts has, and that one certificate is for.
 HOSTS = ("gateway.example.com", "console.example.com")
@@ -95,13 +93,9 @@ class Engineer:
         """Lets helm read from the registry."""
         self.type(f"helm registry login {REGISTRY} --username someone --password-stdin < token")
 
-    def certificate(self):
-        """A certificate of the run's authority for the page's two hosts, as files `gateway.crt` and `gateway.key`."""
-        names = ",".join(f"DNS:{host}" for host in HOSTS)
-        (self.directory / "names").write_text(f"subjectAltName={names}\n")
-        new = f"openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={HOSTS[0]} -keyout gateway.key -out csr"
-        sign = f"openssl x509 -req -days 30 -in csr -extfile names -CA {AUTHORITY} -CAkey {AUTHORITY.with_suffix('.key')} -CAcreateserial"
-        subprocess.run(f"{new} && {sign} -out gateway.crt", shell=True, cwd=self.directory, check=True, capture_output=True)
+    def certificate(self, *hosts):
+        """A certificate of the run's authority, for the page's two hosts if no others are named, as files `gateway.crt` and `gateway.key`."""
+        sign(self.directory, "gateway", *(hosts or HOSTS))
 
     def write_values(self, page, *more, replacing=()):
         """The page's first values and those blocks of `more` over them, as this world needs them."""
@@ -115,10 +109,14 @@ class Engineer:
         (self.directory / "values.yaml").write_text(json.dumps(self.here(values)))
 
     def here(self, values):
-        """The values with this world's key, server, registry and ingress class in place of the examples'."""
+        """The values with this world's key, registry and ingress class in place of the examples', and what leads to the page's server: its
+        name, which no name service knows, and the authority that signed its certificate."""
         access, secret = self.cluster.key("admin")
         clearml = values["clearml"]
-        clearml["apiServerUrlReference"] = CLEARML
+        assert clearml["apiServerUrlReference"] == api_host.URL
+        values["hostAliases"] = api_host.aliases(self.cluster)
+        if clearml.get("sslVerify", True):
+            values.setdefault("customCertificates", {"extraCerts": [{"alias": "company", "pem": AUTHORITY.read_text()}]})
         if "existingSecret" not in clearml:
             clearml |= {"apiKey": access, "apiSecret": secret}
         values["imageCredentials"] = {"registry": REGISTRY, "username": "someone", "password": (self.directory / "token").read_text()}
@@ -166,17 +164,3 @@ class Engineer:
         self.type("helm uninstall main -n workloads --ignore-not-found --wait")
         self.cluster.kubectl("-n", self.namespace, "delete", "pods", "--all", "--now")
         self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false")
-
-
-
-def trust():
-    """What trusts the run's authority."""
-    return ssl.create_default_context(cafile=AUTHORITY)
-
-
-def visit(url, auth=None):
-    """The status that a program gets there, which trusts the run's authority; nothing while nobody answers."""
-    try:
-        return httpx.get(url, auth=auth, verify=trust(), trust_env=False, timeout=10).status_code
-    except httpx.TransportError:
-        return None

@@ -2,7 +2,6 @@
 
 import pytest
 from engineer import Engineer
-from kubernetes_world import until
 from world.pages import commands
 
 PAGE = "docs/how-to/http-route.md"
@@ -10,19 +9,12 @@ UPGRADE, LOOK = commands(PAGE)
 
 
 @pytest.fixture
-def engineer(cluster, registry, tmp_path):
-    """An engineer in a cluster whose administrators of namespaces may make routes: the ready-made roles do not know them."""
-    verbs = ["get", "list", "watch", "create", "update", "patch", "delete"]
-    rule = {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": verbs}
-    about = {"name": "routes", "labels": {"rbac.authorization.k8s.io/aggregate-to-admin": "true"}}
-    cluster.apply({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": about, "rules": [rule]})
-    # A controller adds it to the role, which all of the API server then has to hear of.
-    until(lambda: "httproutes" in cluster.kubectl("get", "clusterrole", "admin", "-o", "json"), "administrators may make routes")
+def engineer(cluster, registry, route_makers, tmp_path):
+    """An engineer in a cluster whose administrators of namespaces may make routes."""
     with Engineer(cluster, "guide-route", tmp_path) as engineer:
         engineer.may("create", "httproutes.gateway.networking.k8s.io")
         engineer.log_in()
         yield engineer
-    cluster.kubectl("delete", "clusterrole", "routes")
 
 
 def test_a_gateways_routes_lead_to_tasks_and_console(engineer):

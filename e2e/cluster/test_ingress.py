@@ -5,7 +5,8 @@ import json
 import httpx
 import pytest
 import yaml
-from engineer import Engineer, trust, visit
+from authority import trust, visit
+from engineer import Engineer
 from kubernetes_world import ROOT
 from world.pages import commands
 

@@ -4,7 +4,8 @@ import json
 import subprocess
 
 import pytest
-from engineer import AUTHORITY, REGISTRY, Engineer
+from authority import AUTHORITY
+from engineer import REGISTRY, Engineer
 from kubernetes_world import until
 from world.pages import commands
 
