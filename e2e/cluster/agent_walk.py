@@ -1,18 +1,20 @@
-"""What the tests with the real agent share: a namespace with an agent, a release of the chart for its tasks, and the tasks."""
+"""What a new user has, by the guide: a namespace with the real agent, a release from the registry for its tasks, and the tasks."""
 
 import collections
 import contextlib
 import functools
 import json
-import os
 from pathlib import Path
 
 import httpx
+import yaml
 from agent import IMAGE, Agent, Clearml
-from kubernetes_world import CLEARML, NODE, until
+from engineer import Engineer
+from kubernetes_world import CLEARML, NODE, ROOT, merge, until
 from world import process
 from world.jupyter import Notebook
 from world.laptop import Laptop
+from world.pages import commands
 from world.session import Session
 
 NAMESPACE = "walk"
@@ -22,6 +24,9 @@ HOST = "lab.walk.test"
 STREAMS = (30200, 30209)
 QUEUES = ["gpu queue", "sessions"]
 PROGRAMS = Path(__file__).parent
+INSTALL, ROLLOUT = commands("docs/how-to/install.md")[7:9]
+# Envoy, which says who visits.
+PROXIES = ["198.18.1.0/24"]
 # As in the how-to page, with the image that the pod is made of.
 SESSION = f"clearml-session --queue sessions --docker {IMAGE} --router-enabled true --jupyter-lab false"
 
@@ -64,34 +69,50 @@ class Walk:
         self._running = contextlib.ExitStack()
         # What an earlier run left, or still removes.
         cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=150s")
-        cluster.namespace(NAMESPACE)
-        self._running.callback(self._remove)
+        self.engineer = self._running.enter_context(Engineer(cluster, NAMESPACE, directory))
         self._keep(Pods(cluster, NAMESPACE))
         self.agent = self._keep(Agent(directory / "agent", cluster, NAMESPACE, QUEUES))
         # They take a while to start, in which others are looked at.
         self.answering = self.clearml.enqueue("gpu queue", "answers", (PROGRAMS / "agent_task.py").read_text())
         self.notebook = self.clearml.enqueue("gpu queue", "notebook", (PROGRAMS / "jupyter_task.py").read_text())
-        self.install()
+        self.engineer.log_in()
+        self.engineer.certificate(HOST)
+        self.engineer.type("kubectl -n workloads create secret tls gateway-tls --cert=gateway.crt --key=gateway.key")
+        self.install_behind_an_ingress()
 
     def _keep(self, thing):
         self._running.callback(thing.stop)
         return thing
 
-    def install(self, url=None, **more):
-        """Installs the release, or changes it; `more` comes over the values for a node port, and `url` is where it is then."""
-        streams = {"routerAddress": NODE, "portRange": {"start": STREAMS[0], "end": STREAMS[1]}}
-        # The queue's full name, of which the pods' labels hold only `gpu-queue`; as a list, for the space in it.
-        queues = {"extraEnvs": [{"name": "LISTEN_QUEUE_NAME", "value": json.dumps(QUEUES)}]}
-        installed = self.cluster.install("walk", NAMESPACE, PORT, tcpSession=streams, router=queues, **more)
-        self.url = url or installed.url
+    def install_behind_an_ingress(self):
+        """The guide's first values, with the certificate that makes the gateway's address `https://`."""
+        ingress = {"hostName": HOST, "className": "contour", "tlsSecretName": "gateway-tls"}
+        self._install(f"https://{HOST}", "guide", ingress=ingress, trustedProxies=PROXIES)
 
-    def certificate(self):
-        """The name of a Secret with the certificate for `HOST`, from the cluster's own authority."""
-        home = Path(os.environ["PORTICO_CLUSTER_ROOT"]) / "trust"
-        pair = {f"tls.{kind}": (home / f"gateway.{kind}").read_text() for kind in ("crt", "key")}
-        about = {"name": "walk-tls", "namespace": NAMESPACE}
-        self.cluster.apply({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": about, "stringData": pair})
-        return about["name"]
+    def install_behind_a_route(self):
+        """The same with an HTTPRoute in place of the Ingress."""
+        parent = {"name": "public", "namespace": "gateways", "sectionName": "https"}
+        route = {"httpRoute": {"enabled": True, "parentRefs": [parent]}, "ingress": {"enabled": False, "hostName": ""}}
+        self._install(f"https://{HOST}", "guide", externalURL=f"https://{HOST}", trustedProxies=PROXIES, **route)
+
+    def install_at_a_node_port(self, **more):
+        """The guide's second values over its first ones, and more over them."""
+        url = f"http://{NODE}:{PORT}"
+        self._install(url, "guide-both", externalURL=url, **more)
+
+    def _install(self, url, guide, **more):
+        """Installs the release, or changes it, as its page says, with values of the enterprise guide and this world's over them."""
+        values = yaml.safe_load((ROOT / f"charts/portico/ci/{guide}-values.yaml").read_text())
+        # Clients of TCP endpoints come by a node port in any case.
+        ports = {"start": STREAMS[0], "end": STREAMS[1]}
+        merge(values, {"tcpSession": {"routerAddress": NODE, "service": {"type": "NodePort"}, "portRange": ports}} | more)
+        # The queue's full name, of which the pods' labels hold only `gpu-queue`; as a list, for the space in it. Lists replace each other,
+        # so it joins what the guide has there.
+        values.setdefault("router", {}).setdefault("extraEnvs", []).append({"name": "LISTEN_QUEUE_NAME", "value": json.dumps(QUEUES)})
+        (self.directory / "values.yaml").write_text(json.dumps(self.engineer.here(values)))
+        self.engineer.type(INSTALL)
+        self.engineer.type(ROLLOUT)
+        self.url = url
 
     @functools.cached_property
     def laptop(self):
@@ -153,12 +174,8 @@ class Walk:
 
     def gateways(self):
         """The gateway's pods by their names, those that end included."""
-        pods = self.cluster.get(NAMESPACE, "pods", "-l", "app.kubernetes.io/instance=walk")["items"]
+        pods = self.cluster.get(NAMESPACE, "pods", "-l", "app.kubernetes.io/instance=main")["items"]
         return {pod["metadata"]["name"]: pod for pod in pods}
-
-    def _remove(self):
-        self.cluster.helm("uninstall", "walk", "-n", NAMESPACE, "--ignore-not-found")
-        self.cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
     def stop(self):
         """Ends and removes everything."""

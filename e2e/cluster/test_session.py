@@ -18,7 +18,7 @@ def test_the_stock_client_reaches_its_pod_through_the_stream_service(walk):
 
 def test_open_ssh_and_an_open_kernel_survive_an_upgrade(walk, browser):
     """The old gateway holds what is open until it is closed; everything new comes to the new one."""
-    walk.install()
+    walk.install_at_a_node_port()
     walk.session.is_up(within=180)
     dials = walk.session.dials()
     port = walk.public_port(walk.session.task)
@@ -35,7 +35,7 @@ def test_open_ssh_and_an_open_kernel_survive_an_upgrade(walk, browser):
         notebook.run("kept = 6 * 7; print(kept)", prints="42")
         (before,) = walk.gateways()
 
-        walk.install(shutdown={"streamGraceSeconds": 1800})
+        walk.install_at_a_node_port(shutdown={"streamGraceSeconds": 1800})
         pods = until(lambda: len(walk.gateways()) == 2 and walk.gateways(), "the old gateway is still there, beside the new one")
         assert "deletionTimestamp" in pods[before]["metadata"]
         ssh.types("echo after-$((6 * 7))")
