@@ -82,18 +82,22 @@ def gives_next(given):
 
 
 def tell_neighbors(pod):
-    """Lets a pod forget which machine had which address. The cluster's own network does not announce it, and a pod remembers for half a
-    minute: whoever gets the address is out of reach for so long, which would hide what is looked for."""
+    """Lets a pod and the node forget which machine had which address. The cluster's own network does not announce it, and who spoke with the
+    one before remembers for half a minute: whoever gets the address is out of reach for so long, which would hide what is looked for."""
+    forget = ["ip", "neighbor", "flush", "all"]
+    for place in ([], ["nsenter", f"--net=/proc/{process_of(pod)}/ns/net"]):
+        subprocess.run([*place, *forget], check=True, capture_output=True)
+
+
+def process_of(pod):
+    """The number of one of a pod's processes."""
     uid = pod["metadata"]["uid"]
     for cgroup in Path("/proc").glob("[0-9]*/cgroup"):
         try:
-            is_its = uid in cgroup.read_text()
+            if uid in cgroup.read_text():
+                return cgroup.parent.name
         except OSError:
             continue
-        if is_its:
-            forget = ["nsenter", f"--net={cgroup.parent}/ns/net", "ip", "neighbor", "flush", "all"]
-            subprocess.run(forget, check=True, capture_output=True)
-            return
     raise AssertionError(f"no process of the pod {uid}")
 
 
