@@ -173,11 +173,11 @@ impl<'de> Deserialize<'de> for Runtime {
             key::BROWSER_ENDPOINT,
         ];
         let is_kept: fn(&str) -> bool = |key| KEPT.iter().any(|base| suffix(key, base).is_some());
-        from.deserialize_any(Kept {
+        let kept: BTreeMap<String, Flat> = from.deserialize_any(Kept {
             is_kept,
             value: PhantomData,
-        })
-        .map(Self)
+        })?;
+        Ok(Self(kept.into_iter().map(|(key, Flat(value))| (key, value)).collect()))
     }
 }
 
@@ -187,11 +187,6 @@ pub(crate) struct Properties(pub(crate) BTreeMap<String, String>);
 
 impl<'de> Deserialize<'de> for Properties {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Item {
-            #[serde(default)]
-            value: Value,
-        }
         const KEPT: [&str; 5] = [
             key::PORTICO,
             key::K8S_QUEUE,
@@ -200,11 +195,11 @@ impl<'de> Deserialize<'de> for Properties {
             key::STABLE_SSH_PORT,
         ];
         let is_kept: fn(&str) -> bool = |key| KEPT.contains(&key) || suffix(key, key::GATEWAY_URL).is_some();
-        let items: BTreeMap<String, Value> = from.deserialize_any(Kept {
+        let items: BTreeMap<String, Item> = from.deserialize_any(Kept {
             is_kept,
             value: PhantomData,
         })?;
-        let text = |(name, item): (String, Value)| match serde_json::from_value::<Item>(item).ok()?.value {
+        let text = |(name, Item(value)): (String, Item)| match value? {
             Value::String(value) => Some((name, value)),
             Value::Null => None,
             other => Some((name, other.to_string())),
@@ -212,6 +207,76 @@ impl<'de> Deserialize<'de> for Properties {
         Ok(Self(items.into_iter().filter_map(text).collect()))
     }
 }
+
+/// A user property, of which only the value matters.
+struct Item(Option<Value>);
+
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut fields: BTreeMap<String, Flat> = from.deserialize_any(Kept {
+            is_kept: |field| field == "value",
+            value: PhantomData,
+        })?;
+        Ok(Self(fields.remove("value").map(|Flat(value)| value)))
+    }
+}
+
+/// A value without what lies in it: a list or a map is empty. Nothing of use is deeper, and in memory it would take many times its
+/// text.
+struct Flat(Value);
+
+impl<'de> Deserialize<'de> for Flat {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Surface).map(Self)
+    }
+}
+
+struct Surface;
+
+impl<'de> Visitor<'de> for Surface {
+    type Value = Value;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Object(serde_json::Map::new()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Array(Vec::new()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+}
+
+/// The most keys that are kept of one map.
+const KEYS_MAX: usize = 4096;
 
 /// Reads a map and keeps some of its keys; what is no map is empty.
 struct Kept<V> {
@@ -229,7 +294,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for Kept<V> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut kept = BTreeMap::new();
         while let Some(key) = map.next_key::<String>()? {
-            if (self.is_kept)(&key) {
+            if kept.len() < KEYS_MAX && (self.is_kept)(&key) {
                 kept.insert(key, map.next_value()?);
             } else {
                 map.next_value::<IgnoredAny>()?;
@@ -298,6 +363,30 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn what_lies_deep_in_a_value_is_not_read() {
+        let deep = format!(
+            r#"{{"_PORT":{}1{},"_ADDRESS":{{"a":[1]}}}}"#,
+            "[".repeat(500),
+            "]".repeat(500)
+        );
+        let runtime: Runtime = serde_json::from_str(&deep).unwrap();
+        assert_eq!(runtime.0["_PORT"], serde_json::json!([]));
+        assert_eq!(runtime.0["_ADDRESS"], serde_json::json!({}));
+        let properties: Properties =
+            serde_json::from_str(r#"{"portico":{"name":"portico","value":"http:80"},"k8s-queue":{"value":[1]}}"#)
+                .unwrap();
+        assert_eq!(properties.0["portico"], "http:80");
+        assert_eq!(properties.0["k8s-queue"], "[]");
+    }
+
+    #[test]
+    fn no_more_keys_are_kept_than_anybody_needs() {
+        let many: BTreeMap<String, u32> = (0..10_000).map(|at| (format!("_PORT__{at}"), at)).collect();
+        let runtime: Runtime = serde_json::from_str(&serde_json::to_string(&many).unwrap()).unwrap();
+        assert_eq!(runtime.0.len(), KEYS_MAX);
     }
 
     #[test]

@@ -181,6 +181,63 @@ async fn what_was_saved_for_another_company_is_not_kept() {
     running.sees_no_more("the stranger's task", &id).await;
 }
 
+#[tokio::test]
+async fn no_task_takes_much_of_the_document() {
+    let bench = Bench::new().await;
+    let empty = Saved::document(&Observation::default(), bench.clock.now()).len();
+    for (letter, is_kept) in [("n", true), ("\u{1f642}", false)] {
+        let id = saying_the_most(&bench, letter);
+        let running = run(&bench, fast(), None);
+        let task = running.sees("the task", &id, |_| true).await;
+        assert_eq!((task.requests.len(), task.published.len()), (33, 65));
+        let alone = Observation::new(vec![task.clone()]);
+        let document = Saved::document(&alone, bench.clock.now());
+        assert!(document.len() - empty < 64 << 10, "{} bytes", document.len());
+        let saved = Saved::read(&document, bench.clock.now()).unwrap();
+        let saved = saved.observation.task(task.id).cloned();
+        assert_eq!(saved.is_some(), is_kept);
+        if let Some(saved) = saved {
+            assert_eq!(saved.requests, task.requests);
+            assert_eq!(saved.published, [], "no part of it is kept");
+        }
+        bench.emulator().delete_task(&id);
+    }
+}
+
+/// A running task with as many endpoints and values as are read, and each as long.
+fn saying_the_most(bench: &Bench, letter: &str) -> String {
+    let mut runtime = json!({});
+    let mut properties = std::collections::BTreeMap::new();
+    for at in 0..100 {
+        // The longest name has 256 characters.
+        let name = if letter == "n" {
+            format!("{at:03}")
+        } else {
+            format!("{at:03}{}", letter.repeat(253))
+        };
+        let value = format!("{at:03}{}", "v".repeat(3000));
+        for base in ["_PORT", "_ADDRESS"] {
+            runtime[format!("{base}__{name}")] = json!(value);
+        }
+        for base in [
+            "endpoint",
+            "browser_endpoint",
+            "external_address",
+            "external_tcp_port",
+            "upstream_task_port",
+        ] {
+            runtime[format!("{base}__{name}")] = json!(value);
+        }
+        properties.insert(format!("gateway_url__{name}"), value);
+    }
+    bench.emulator().create_task(portico_emulator::NewTask {
+        runtime: runtime.as_object().unwrap().clone(),
+        system_tags: vec!["external_service".into()],
+        properties,
+        ..portico_emulator::NewTask::default()
+    })
+}
+
 #[test]
 fn a_damaged_or_old_document_is_not_used() {
     let now = portico_core::clock::Timestamp::from_secs(2_000_000_000);
