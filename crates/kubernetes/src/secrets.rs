@@ -13,7 +13,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::api::{ApiError, Kube};
-use layout::{document, put};
+use layout::put;
 
 /// How long one watch goes on.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -68,6 +68,17 @@ impl SecretStore {
             .map_err(|error| self.failed(key, &error))
     }
 
+    /// The document in a Secret that was read.
+    fn document(&self, secret: &Value, key: &str) -> Result<Option<Document>, StoreError> {
+        layout::document(secret, key).map_err(|why| {
+            let (entry, name, namespace) = (layout::name(key), self.name(key), &self.namespace);
+            StoreError::Failed(format!(
+                "the entry {entry} of the Secret {name} in the namespace {namespace} cannot be read: {why}; run the version of \
+                 portico that wrote it, restore it from a backup, or remove the entry, with which all that it says is lost"
+            ))
+        })
+    }
+
     fn failed(&self, key: &str, error: &ApiError) -> StoreError {
         let (name, namespace) = (self.name(key), &self.namespace);
         StoreError::Failed(match error.code() {
@@ -82,14 +93,21 @@ impl SecretStore {
         })
     }
 
+    /// Puts the document in place of the expected one. Returns its version.
+    fn replace(&self, secret: &mut Value, key: &str, expected: Option<u64>, body: &[u8]) -> Result<u64, StoreError> {
+        let found = self.document(secret, key)?;
+        if found.map(|found| found.version) != expected {
+            return Err(StoreError::Conflict);
+        }
+        let version = expected.unwrap_or(0) + 1;
+        put(secret, key, version, body);
+        Ok(version)
+    }
+
     async fn write(&self, key: &str, expected: Option<u64>, body: &[u8]) -> Result<u64, StoreError> {
         for _ in 0..ATTEMPTS {
             let mut secret = self.read(key).await?;
-            if document(&secret, key).map(|document| document.version) != expected {
-                return Err(StoreError::Conflict);
-            }
-            let version = expected.unwrap_or(0) + 1;
-            put(&mut secret, key, version, body);
+            let version = self.replace(&mut secret, key, expected, body)?;
             // The version that was read goes along: the server refuses if anybody wrote in between.
             match self.kube.put::<IgnoredAny>(&self.path(key), &secret).await {
                 Ok(_) => return Ok(version),
@@ -100,8 +118,18 @@ impl SecretStore {
         Err(StoreError::Conflict)
     }
 
-    /// Waits until the document has another version than `seen`; `None` if the watch has ended before.
-    async fn await_change(&self, key: &str, seen: Option<u64>) -> Result<Option<Document>, ApiError> {
+    /// The document if it has another version than `seen`.
+    fn newer(&self, secret: &Value, key: &str, seen: Option<u64>) -> Result<Option<Document>, StoreError> {
+        let found = self.document(secret, key)?;
+        Ok(found.filter(|found| Some(found.version) != seen))
+    }
+
+    /// Waits until the document has another version than `seen`, or cannot be read; `None` if the watch has ended before.
+    async fn await_change(
+        &self,
+        key: &str,
+        seen: Option<u64>,
+    ) -> Result<Option<Result<Document, StoreError>>, ApiError> {
         let (namespace, name, window) = (&self.namespace, self.name(key), WINDOW.as_secs());
         // Without a version the watch begins with what is there. The Secret's own may be older than what the server remembers, which
         // ends the watch at once, again and again.
@@ -117,7 +145,7 @@ impl SecretStore {
             };
             for line in &lines {
                 let told: Value = serde_json::from_slice(line).map_err(|error| ApiError::unreadable(&error))?;
-                let found = document(&told["object"], key).filter(|document| Some(document.version) != seen);
+                let found = self.newer(&told["object"], key, seen).transpose();
                 if found.is_some() {
                     return Ok(found);
                 }
@@ -128,7 +156,7 @@ impl SecretStore {
 
 impl StateStore for SecretStore {
     fn get<'a>(&'a self, key: &'a str) -> Answer<'a, Result<Option<Document>, StoreError>> {
-        Box::pin(async move { Ok(document(&self.read(key).await?, key)) })
+        Box::pin(async move { self.document(&self.read(key).await?, key) })
     }
 
     fn put_if_version<'a>(
@@ -143,14 +171,12 @@ impl StateStore for SecretStore {
     fn changed<'a>(&'a self, key: &'a str, seen: Option<u64>) -> Answer<'a, Result<Document, StoreError>> {
         Box::pin(async move {
             loop {
-                if let Some(document) =
-                    document(&self.read(key).await?, key).filter(|document| Some(document.version) != seen)
-                {
+                if let Some(document) = self.newer(&self.read(key).await?, key, seen)? {
                     return Ok(document);
                 }
                 let began = tokio::time::Instant::now();
                 match self.await_change(key, seen).await {
-                    Ok(Some(document)) => return Ok(document),
+                    Ok(Some(document)) => return document,
                     Ok(None) => {}
                     // Whatever the server has against this watch, the next one is another.
                     Err(error) if error.code() == Some(410) => {}
@@ -161,3 +187,6 @@ impl StateStore for SecretStore {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,19 +18,41 @@ const PACKED_FROM: usize = 64 << 10;
 /// The longest document: a few bytes could be made to unpack to more memory than there is.
 const MOST: u64 = 64 << 20;
 
-/// The document, if there is one.
-pub(super) fn document(secret: &Value, key: &str) -> Option<Document> {
-    let bytes = STANDARD.decode(secret["data"][name(key)].as_str()?).ok()?;
-    let end = bytes.iter().position(|byte| *byte == b'\n')?;
-    let head = std::str::from_utf8(bytes.get(..end)?).ok()?;
-    let body = bytes.get(end + 1..)?;
+/// Why an entry that is there is no document. None of it quotes the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("it is no text in Base64")]
+    NoText,
+    #[error("its first line is no version that this portico knows")]
+    Version,
+    #[error("what is packed in it is damaged or longer than {} MiB", MOST >> 20)]
+    Packed,
+}
+
+/// The document; `None` if there is no such entry. One that cannot be read is not taken for one that is missing: it would be
+/// replaced.
+pub(super) fn document(secret: &Value, key: &str) -> Result<Option<Document>, Unreadable> {
+    let entry = &secret["data"][name(key)];
+    if entry.is_null() {
+        return Ok(None);
+    }
+    let entry = entry.as_str().ok_or(Unreadable::NoText)?;
+    let bytes = STANDARD.decode(entry).map_err(|_| Unreadable::NoText)?;
+    let (head, body) = head(&bytes).ok_or(Unreadable::Version)?;
     let (version, body) = match head.split_once(' ') {
         None => (head, body.to_vec()),
-        Some((version, PACKED)) => (version, unpacked(body)?),
-        Some(_) => return None,
+        Some((version, PACKED)) => (version, unpacked(body).ok_or(Unreadable::Packed)?),
+        Some(_) => return Err(Unreadable::Version),
     };
-    let version = version.parse().ok()?;
-    Some(Document { version, body })
+    let version = version.parse().map_err(|_| Unreadable::Version)?;
+    Ok(Some(Document { version, body }))
+}
+
+/// The first line, and what comes behind it.
+fn head(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let (head, body) = bytes.split_at_checked(end)?;
+    Some((std::str::from_utf8(head).ok()?, body.get(1..)?))
 }
 
 /// Puts a document in place of an older one; the others stay.
@@ -62,7 +84,7 @@ fn unpacked(packed: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// An entry's name: the key itself where Kubernetes allows it, otherwise its digits behind an underscore.
-fn name(key: &str) -> String {
+pub(super) fn name(key: &str) -> String {
     let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     let is_plain = !key.is_empty() && key.len() < LONGEST && !key.starts_with(['_', '.']) && key.bytes().all(is_fit);
     if is_plain {
@@ -82,10 +104,12 @@ mod tests {
         put(&mut secret, "session-keys", 1, b"one\ntwo");
         put(&mut secret, "ä/b", 7, b"");
         assert_eq!(secret["data"].as_object().map(serde_json::Map::len), Some(2));
-        let found = document(&secret, "session-keys").expect("a document");
+        let found = document(&secret, "session-keys")
+            .expect("readable")
+            .expect("a document");
         assert_eq!((found.version, found.body), (1, b"one\ntwo".to_vec()));
-        assert_eq!(document(&secret, "ä/b").map(|found| found.version), Some(7));
-        assert_eq!(document(&secret, "another"), None);
+        let found = document(&secret, "ä/b").expect("readable");
+        assert_eq!(found.map(|found| found.version), Some(7));
         assert_eq!(secret["metadata"]["labels"]["a"], "b");
     }
 
@@ -98,19 +122,49 @@ mod tests {
         put(&mut secret, "observation", 3, &body);
         let entry = secret["data"]["observation"].as_str().expect("an entry");
         assert!(entry.len() * 3 < body.len(), "{} of {}", entry.len(), body.len());
-        let found = document(&secret, "observation").expect("a document");
+        let found = document(&secret, "observation").expect("readable").expect("a document");
         assert_eq!((found.version, found.body), (3, body));
     }
 
     #[test]
-    fn what_is_packed_badly_or_too_long_is_no_document() {
+    fn only_an_entry_that_is_not_there_is_missing() {
+        for secret in [
+            json!({}),
+            json!({"data": null}),
+            json!({"data": {"b": ""}}),
+            Value::Null,
+        ] {
+            assert_eq!(document(&secret, "a"), Ok(None), "{secret}");
+        }
         let of = |bytes: &[u8]| document(&json!({"data": {"a": STANDARD.encode(bytes)}}), "a");
-        assert_eq!(of(b"1 gzip\nnothing of the kind"), None);
-        assert_eq!(of(b"1 zip\n{}"), None);
+        // What a newer version may write, and what a hand may.
+        for head in [
+            "",
+            "\n",
+            "{}",
+            "1",
+            "one\n{}",
+            "-1\n{}",
+            "1 zip\n{}",
+            "1 gzip 2\n{}",
+            "1 \n{}",
+        ] {
+            assert_eq!(of(head.as_bytes()), Err(Unreadable::Version), "{head:?}");
+        }
+        assert_eq!(of(b"\xff\n{}"), Err(Unreadable::Version));
+        assert_eq!(of(b"1 gzip\nnothing of the kind"), Err(Unreadable::Packed));
+        for entry in [json!("*"), json!(1)] {
+            assert_eq!(document(&json!({"data": {"a": entry}}), "a"), Err(Unreadable::NoText));
+        }
+    }
+
+    #[test]
+    fn what_unpacks_to_too_much_is_no_document() {
         let zeros = vec![0; usize::try_from(MOST).expect("a length") + 1];
         let bomb = packed(&zeros).expect("it is long");
         assert!(bomb.len() < 1 << 20);
-        assert_eq!(of(&[b"1 gzip\n".as_slice(), &bomb].concat()), None);
+        let entry = STANDARD.encode([b"1 gzip\n".as_slice(), &bomb].concat());
+        assert_eq!(document(&json!({"data": {"a": entry}}), "a"), Err(Unreadable::Packed));
     }
 
     #[test]

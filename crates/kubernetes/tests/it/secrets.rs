@@ -88,6 +88,35 @@ async fn a_missing_secret_is_named_with_what_creates_it() {
 }
 
 #[tokio::test]
+async fn an_entry_that_cannot_be_read_is_neither_missing_nor_replaced() {
+    let world = World::new().await;
+    let secret =
+        json!({"metadata": {"name": "portico-state"}, "stringData": {"x": "1 zstd\nwhat a newer version wrote"}});
+    world.ask(Method::POST, &world.core("secrets"), &secret).await;
+    let names = SecretNames {
+        own: vec![],
+        others: "portico-state".to_owned(),
+    };
+    let store = SecretStore::new(world.kube.clone(), &world.namespace, names);
+    let before = world
+        .ask(Method::GET, &world.core("secrets/portico-state"), &Value::Null)
+        .await;
+    for answer in [
+        store.get("x").await.map(drop),
+        store.put_if_version("x", None, b"new".to_vec()).await.map(drop),
+    ] {
+        let Err(StoreError::Failed(told)) = answer else {
+            panic!("{answer:?}");
+        };
+        assert!(told.starts_with("the entry x of the Secret portico-state"), "{told}");
+    }
+    let after = world
+        .ask(Method::GET, &world.core("secrets/portico-state"), &Value::Null)
+        .await;
+    assert_eq!(before["data"], after["data"]);
+}
+
+#[tokio::test]
 async fn too_much_for_a_secret_is_an_error_and_changes_nothing() {
     let world = World::new().await;
     make(&world, "portico-state").await;
