@@ -168,6 +168,7 @@ pub async fn compose(config: Config, options: Options) -> anyhow::Result<Gateway
         table: publish_table,
         audit: audit.clone(),
         clock: clock.clone(),
+        drain: supervisor.drain(),
     };
     supervisor.control("routes", run(reconcile.run(stop.clone())));
 

@@ -49,6 +49,8 @@ pub struct Reconcile {
     pub audit: AuditLog,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// From here on another process decides about the leases, maybe by other settings: they are only read.
+    pub drain: CancellationToken,
 }
 
 impl Reconcile {
@@ -57,7 +59,8 @@ impl Reconcile {
         let mut blocked = Blocked::new(self.ledger.recorded().iter().map(|lease| lease.port));
         let mut has_ports = true;
         loop {
-            // Not asked again below: what the step did not know would be news to nobody.
+            // Neither is asked again below: what the step did not know would be news to nobody.
+            let was_draining = self.drain.is_cancelled();
             let has_seen = self.step(&mut blocked).await;
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -71,6 +74,7 @@ impl Reconcile {
                 // The data plane ends before the control plane.
                 changed = self.open_ports.changed(), if has_ports => has_ports = changed.is_some(),
                 changed = self.health.changed(), if !has_seen => if changed.is_none() { return },
+                () = self.drain.cancelled(), if !was_draining => {}
                 () = tokio::time::sleep(later.unwrap_or_default()), if later.is_some() => {}
             }
         }
@@ -79,7 +83,8 @@ impl Reconcile {
     /// When to look again although nothing has changed.
     fn later(&self, blocked: &Blocked) -> Option<Duration> {
         let is_cooling = self.ledger.recorded().next_end().is_some();
-        let look = (is_cooling || blocked.is_waiting()).then_some(LOOK);
+        let decides = !self.drain.is_cancelled();
+        let look = (decides && (is_cooling || blocked.is_waiting())).then_some(LOOK);
         let spared = self.ledger.spared().map(|wait| wait.max(ledger::SOONEST));
         look.into_iter().chain(spared).min()
     }
@@ -131,8 +136,16 @@ impl Reconcile {
     async fn book(&mut self, observation: &Observation, policy: &Policy, blocked: &mut Blocked) -> PortBook {
         let now = self.clock.now();
         let blocked = blocked.now(&self.open_ports.get(), now);
+        if self.drain.is_cancelled() && policy.streams.is_some() {
+            // The successor leases a port before it writes it into a task. By older leases, the port would be taken for the task's
+            // own, and the streams that are still open would be cut.
+            self.ledger.follow(now).await;
+        }
         let mut tries = 0;
         loop {
+            if self.drain.is_cancelled() {
+                return ports::followed(self.ledger.recorded(), self.table.get().ports());
+            }
             let recorded = self.ledger.recorded().clone();
             let book = ports::wanted(observation, policy, &recorded, self.cooling, &blocked, now);
             if book.leases == recorded {

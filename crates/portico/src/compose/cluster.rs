@@ -108,7 +108,8 @@ impl Cluster {
                 rules,
                 clock.clone(),
                 pods.clone(),
-                stop.clone(),
+                // By other settings, another pod may be at fault.
+                supervisor.drain(),
             )),
         );
         let (publish_gateways, gateways) = live(Gateways::new());

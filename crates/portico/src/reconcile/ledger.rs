@@ -72,14 +72,15 @@ impl Ledger {
     }
 
     fn take(&mut self, document: &Document) {
-        self.version = Some(document.version);
-        self.recorded = match serde_json::from_slice(&document.body) {
-            Ok(leases) => Arc::new(leases),
-            Err(error) => {
-                tracing::warn!(%error, "the leases of public ports cannot be understood; starting with none");
-                Arc::default()
+        let version = self.version.replace(document.version);
+        match serde_json::from_slice(&document.body) {
+            Ok(leases) => self.recorded = Arc::new(leases),
+            Err(error) if version != self.version => {
+                let known = self.recorded.len();
+                tracing::warn!(%error, known, "the leases of public ports cannot be understood; going on with those known");
             }
-        };
+            Err(_) => {}
+        }
     }
 
     /// What the store has.
@@ -121,6 +122,13 @@ impl Ledger {
             None => Outcome::Recorded,
             Some(wait) if !wait.is_zero() => Outcome::NotRecorded,
             Some(_) => self.read_again(now).await,
+        }
+    }
+
+    /// Reads what others decide. The leases stay as they were read last while the store fails.
+    pub(super) async fn follow(&mut self, now: Timestamp) {
+        if self.spared().is_none_or(|wait| wait.is_zero()) {
+            self.read_again(now).await;
         }
     }
 

@@ -38,6 +38,17 @@ pub(super) fn unchanged(recorded: &Arc<Leases>) -> PortBook {
     }
 }
 
+/// What another process has recorded. Whom `before` refused a port stays without, unless that process has leased one since.
+pub(super) fn followed(recorded: &Arc<Leases>, before: &PortBook) -> PortBook {
+    let port = |leases: &Leases, key| leases.of(key).map(|lease| lease.port);
+    let is_as_before = |key| port(recorded, key) == port(&before.leases, key);
+    let refused = before.refused.iter().filter(|(key, _)| is_as_before(key));
+    PortBook {
+        leases: recorded.clone(),
+        refused: refused.map(|(key, why)| (key.clone(), why.clone())).collect(),
+    }
+}
+
 /// What may be used of `wanted` while only `recorded` is written down: a port that nobody would remember is given to nobody.
 pub(super) fn usable(wanted: &PortBook, recorded: &Arc<Leases>) -> PortBook {
     let mut book = PortBook {

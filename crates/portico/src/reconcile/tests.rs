@@ -171,6 +171,7 @@ struct Running {
     _policy: Publish<Policy>,
     recording: Live<Recording>,
     table: Live<RouteTable>,
+    drain: CancellationToken,
     stop: CancellationToken,
     ended: JoinSet<()>,
 }
@@ -196,6 +197,7 @@ async fn starting(store: Arc<Moody>, ports: u16, tasks: &[u8], health: SourceHea
     let (open_ports, opened) = live(OpenPorts::default());
     let (allow, allowed) = live((*policy).clone());
     let (publish, table) = live(RouteTable::empty(policy.clone()));
+    let drain = CancellationToken::new();
     let reconcile = Reconcile {
         observation: seen,
         health: known,
@@ -206,6 +208,7 @@ async fn starting(store: Arc<Moody>, ports: u16, tasks: &[u8], health: SourceHea
         table: publish,
         audit: AuditLog::bounded(64).0,
         clock: Arc::new(clock.clone()),
+        drain: drain.clone(),
     };
     let stop = CancellationToken::new();
     let mut ended = JoinSet::new();
@@ -219,6 +222,7 @@ async fn starting(store: Arc<Moody>, ports: u16, tasks: &[u8], health: SourceHea
         _policy: allow,
         recording,
         table,
+        drain,
         stop,
         ended,
     }
@@ -331,6 +335,7 @@ async fn no_lease_ends_before_there_was_anything_to_see() {
         table: publish,
         audit: AuditLog::bounded(64).0,
         clock: Arc::new(clock),
+        drain: CancellationToken::new(),
     };
     let mut blocked = Blocked::default();
     reconcile.step(&mut blocked).await;
@@ -482,6 +487,72 @@ async fn leases_that_somebody_else_wrote_are_respected() {
         .until("both have ports", |now| now.port(1).is_ok() && now.port(7).is_ok())
         .await;
     assert_eq!((running.port(7), running.port(1)), (Ok(9000), Ok(9001)));
+    running.stops().await;
+}
+
+/// A range was made wider: the old process finishes what it has while the new one decides.
+#[tokio::test]
+async fn whoever_drains_follows_the_leases_of_the_one_that_decides_and_writes_nothing() {
+    let store: Arc<Moody> = Arc::default();
+    let narrow = running(store.clone(), 2, &[1, 2, 3]).await;
+    narrow
+        .until("its range is full", |now| {
+            (now.port(1), now.port(2), now.port(3)) == (Ok(9000), Ok(9001), Err("no_port_free"))
+        })
+        .await;
+    let wrote = narrow.recording.get().writes;
+    let wide = running(store.clone(), 4, &[1, 2, 3]).await;
+    wide.until("there is a port for all", |now| now.port(3) == Ok(9002))
+        .await;
+    narrow.drain.cancel();
+    narrow
+        .until("it has heard of the port", |now| now.port(3) == Ok(9002))
+        .await;
+
+    // A lease ends by both clocks. By the old range, the other one's port is none.
+    wide.observes(&[1, 3]);
+    wide.until("it is gone", |now| now.port(2).is_err()).await;
+    narrow.observes(&[1, 3]);
+    narrow.until("it is gone", |now| now.port(2).is_err()).await;
+    wide.clock.advance(COOLING);
+    narrow.clock.advance(COOLING);
+    let is_over = |now: &Running| now.table.get().ports().leases.next_end().is_none();
+    wide.until("the lease is over", is_over).await;
+    wide.observes(&[1, 3, 4]);
+    wide.until("the port is another's", |now| now.port(4) == Ok(9001)).await;
+    narrow.observes(&[1, 3, 4]);
+    narrow
+        .until("it follows", |now| now.port(4) == Ok(9001) && is_over(now))
+        .await;
+
+    for one in [&narrow, &wide] {
+        assert_eq!((one.port(1), one.port(3)), (Ok(9000), Ok(9002)));
+    }
+    assert_eq!(narrow.recording.get().writes, wrote);
+    let written = wrote + wide.recording.get().writes;
+    assert_eq!(store.writes.load(Ordering::Relaxed), written, "nobody tried to");
+    narrow.stops().await;
+    wide.stops().await;
+}
+
+/// A newer version may write what an older one, which drains, does not know.
+#[tokio::test]
+async fn leases_that_cannot_be_understood_do_not_end_those_that_are_known() {
+    let store: Arc<Moody> = Arc::default();
+    let running = running(store.clone(), 2, &[1]).await;
+    running.until("it has a port", |now| now.port(1) == Ok(9000)).await;
+    running.drain.cancel();
+    let found = store.get(DOCUMENT).await.expect("the store reads").expect("leases");
+    store
+        .store
+        .put_if_version(DOCUMENT, Some(found.version), b"{".to_vec())
+        .await
+        .expect("written");
+    running.observes(&[1, 2]);
+    running
+        .until("it waits", |now| now.port(2) == Err(Refusal::PortPending.code()))
+        .await;
+    assert_eq!(running.port(1), Ok(9000));
     running.stops().await;
 }
 
