@@ -159,7 +159,8 @@ impl LogIn {
         let parts = &self.0.parts;
         if let Some(session) = session {
             self.record(AuditKind::LogOut, Some(session), Some(address), None);
-            if let Err(error) = parts.register.revoke_session(session.id.clone()).await {
+            let revoked = parts.register.revoke_session(session.id.clone(), &session.user).await;
+            if let Err(error) = revoked {
                 tracing::warn!(%error, "a log-out is not stored yet");
             }
         }

@@ -178,12 +178,12 @@ impl Asker {
             return;
         }
         let mut event = AuditEvent::new(self.inner.clock.now(), AuditKind::SessionRevoked);
-        event.actor = Some(user);
+        event.actor = Some(user.clone());
         event.method = Some(Method::Session);
         event.session = Some(session.clone());
         event.detail = Some(why.to_owned());
         self.audit.record(event);
-        if let Err(error) = self.register.revoke_session(session).await {
+        if let Err(error) = self.register.revoke_session(session, &user).await {
             tracing::warn!(%error, "a revocation is not stored yet");
         }
     }

@@ -51,17 +51,17 @@ impl Register {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner).follow()
     }
 
-    /// Ends one session. An error means that the other replicas learn of it later.
-    pub async fn revoke_session(&self, session: SessionId) -> Result<(), StoreError> {
+    /// Ends one session of this user. An error means that the other replicas learn of it later.
+    pub async fn revoke_session(&self, session: SessionId, user: &UserId) -> Result<(), StoreError> {
         let mut change = Revocations::default();
-        change.add_session(session, self.0.clock.now());
+        change.add_session(session, user, self.0.clock.now());
         self.revoke(&change).await
     }
 
     /// Ends all sessions that a user has now. An error means that the other replicas learn of it later.
     pub async fn revoke_user(&self, user: UserId) -> Result<(), StoreError> {
         let mut change = Revocations::default();
-        change.add_user(user, self.0.clock.now());
+        change.add_user(&user, self.0.clock.now());
         self.revoke(&change).await
     }
 

@@ -146,7 +146,7 @@ async fn a_revoked_session_is_signed_out() {
     let headers = [("cookie", cookie), ("origin", "http://gw.test".to_owned())];
     let mut socket = open(&gateway, handshake(&path("/"), &headers)).await.unwrap();
     let mut other = as_alice(&gateway).await;
-    let _ = gateway.register.revoke_session(id).await;
+    let _ = gateway.register.revoke_session(id, &UserId::new("alice")).await;
     assert_eq!(close_code(&mut socket).await, 4401);
     assert!(is_alive(&mut other).await);
 }

@@ -179,7 +179,7 @@ async fn a_public_endpoint_asks_for_somebody_who_is_signed_in_too() {
     stage.comes(&cookie).await;
     stage.publish_with(&Who::Public);
     let mut stream = stage.stream().await;
-    let _ = stage.gateway.register.revoke_session(id).await;
+    let _ = stage.gateway.register.revoke_session(id, &UserId::new("bob")).await;
     assert!(is_reset(&mut stream).await);
 }
 
@@ -189,7 +189,7 @@ async fn a_revoked_session_takes_its_streams_along() {
     let (cookie, id) = stage.gateway.session("bob");
     stage.comes(&cookie).await;
     let mut stream = stage.stream().await;
-    let _ = stage.gateway.register.revoke_session(id).await;
+    let _ = stage.gateway.register.revoke_session(id, &UserId::new("bob")).await;
     assert!(is_reset(&mut stream).await);
     assert_eq!(stage.cut().await, "signed_out");
     assert!(is_turned_away(stage.port).await, "nobody is signed in any more");
@@ -203,10 +203,14 @@ async fn a_stream_stays_as_long_as_anybody_at_its_address_may_reach_it() {
     let mut stream = stage.stream().await;
     let (cookie, alices) = stage.gateway.session("alice");
     stage.comes(&cookie).await;
-    let _ = stage.gateway.register.revoke_session(bobs).await;
+    let _ = stage.gateway.register.revoke_session(bobs, &UserId::new("bob")).await;
     judged_again(&stage.gateway).await;
     assert_eq!(echo(&mut stream, b"still there?").await.unwrap(), b"still there?");
-    let _ = stage.gateway.register.revoke_session(alices).await;
+    let _ = stage
+        .gateway
+        .register
+        .revoke_session(alices, &UserId::new("alice"))
+        .await;
     assert!(is_reset(&mut stream).await);
 }
 
