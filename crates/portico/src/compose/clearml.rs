@@ -86,7 +86,12 @@ pub(super) async fn observe(
         "readiness",
         run(kept_observation::await_first(held, health.clone(), stop.clone())),
     );
-    let keeping = kept_observation::keep(ground.store.clone(), observation.clone(), health.clone(), stop.clone());
+    let keeping = kept_observation::keep(
+        ground.store.clone(),
+        observation.clone(),
+        health.clone(),
+        supervisor.drain(),
+    );
     supervisor.control("memory of the source", run(keeping));
     Sight {
         observation,

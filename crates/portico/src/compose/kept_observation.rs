@@ -7,7 +7,7 @@ use portico_core::{
     clock::Timestamp,
     live::Live,
     observe::{Observation, SourceHealth},
-    state::StateStore,
+    state::{Document, StateStore, StoreError},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,8 @@ use crate::telemetry::readiness::NotYetReady;
 pub(super) const DOCUMENT: &str = "observation";
 /// Between two writes. What changed since is asked again after a restart anyway.
 const EVERY: Duration = Duration::from_secs(15);
+/// What has not changed is written again when its proof is so much newer: after [`Saved::AGE_MAX`] it would be of no use.
+const RENEWED: Duration = Duration::from_hours(1);
 
 /// What an earlier run observed, if it is young enough.
 pub(super) async fn restore(store: &dyn StateStore, now: Timestamp) -> Option<Saved> {
@@ -29,45 +31,76 @@ pub(super) async fn restore(store: &dyn StateStore, now: Timestamp) -> Option<Sa
     }
 }
 
-/// Writes the observation down while it changes, and once more at the end.
+/// Writes the observation down when it changes, and now and then when it is only proven again; and once more at `drain`. From then
+/// on another process writes, maybe by other settings.
 pub(super) async fn keep(
     store: Arc<dyn StateStore>,
-    mut observation: Live<Observation>,
+    observation: Live<Observation>,
     health: Live<SourceHealth>,
-    stop: CancellationToken,
+    drain: CancellationToken,
 ) {
+    keep_every(EVERY, &*store, observation, health, drain).await;
+}
+
+async fn keep_every(
+    pause: Duration,
+    store: &dyn StateStore,
+    mut observation: Live<Observation>,
+    mut health: Live<SourceHealth>,
+    drain: CancellationToken,
+) {
+    let mut kept: Option<(Timestamp, Arc<Observation>)> = None;
+    let mut is_failing = false;
     loop {
-        let seen = tokio::select! {
-            seen = observation.changed() => seen,
-            () = stop.cancelled() => return,
+        let is_last = tokio::select! {
+            () = drain.cancelled() => true,
+            changed = observation.changed() => if changed.is_some() { false } else { return },
+            changed = health.changed() => if changed.is_some() { false } else { return },
         };
-        let Some(seen) = seen else { return };
-        if let Some(at) = health.get().observed {
-            write(&*store, &seen, at).await;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = stop.cancelled() => {
-                if let Some(at) = health.get().observed {
-                    write(&*store, &observation.get(), at).await;
+        // In this order: whoever sees well has published what is seen.
+        let (proof, seen) = (health.get().observed, observation.get());
+        let is_due = |at: Timestamp| match &kept {
+            None => true,
+            Some((_, kept)) if !Arc::ptr_eq(kept, &seen) => true,
+            Some((before, _)) if is_last => at > *before,
+            // A clock may be set back.
+            Some((before, _)) => at.since(*before).max(before.since(at)) >= RENEWED,
+        };
+        if let Some(at) = proof.filter(|at| is_due(*at)) {
+            match write(store, &seen, at).await {
+                Ok(()) => {
+                    is_failing = false;
+                    kept = Some((at, seen));
                 }
-                return;
+                // Soon again.
+                Err(StoreError::Conflict) => {}
+                Err(error) => {
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::warn!(%error, "the observation cannot be kept");
+                    }
+                }
             }
+            tokio::select! {
+                () = tokio::time::sleep(pause), if !is_last => {}
+                () = drain.cancelled() => {}
+            }
+        }
+        if is_last {
+            return;
         }
     }
 }
 
-async fn write(store: &dyn StateStore, observation: &Observation, at: Timestamp) {
-    let version = match store.get(DOCUMENT).await {
-        Ok(document) => document.map(|document| document.version),
-        Err(error) => return tracing::warn!(%error, "the observation cannot be kept"),
-    };
-    if let Err(error) = store
-        .put_if_version(DOCUMENT, version, Saved::document(observation, at))
-        .await
-    {
-        tracing::warn!(%error, "the observation cannot be kept");
+/// Leaves alone what another process has seen later.
+async fn write(store: &dyn StateStore, observation: &Observation, at: Timestamp) -> Result<(), StoreError> {
+    let stored = store.get(DOCUMENT).await?;
+    let is_newer = |stored: &Document| Saved::read(&stored.body, at).is_some_and(|stored| stored.at > at);
+    if stored.as_ref().is_some_and(is_newer) {
+        return Ok(());
     }
+    let version = stored.map(|stored| stored.version);
+    let body = Saved::document(observation, at);
+    store.put_if_version(DOCUMENT, version, body).await.map(drop)
 }
 
 /// Holds readiness back until there is an observation, restored or new.
@@ -81,3 +114,6 @@ pub(super) async fn await_first(held: NotYetReady, mut health: Live<SourceHealth
     drop(held);
     stop.cancelled().await;
 }
+
+#[cfg(test)]
+mod tests;
