@@ -9,11 +9,14 @@ use crate::{
     observe::{Ask, Observation, ObservedTask, OwningGateway},
 };
 
+/// The most places of gateways that left that are remembered: tasks hold their addresses for as long as they run.
+const LEFT_MAX: usize = 64;
+
 /// An observation with owners, and what it was made of: what did not change since is not made anew.
 #[derive(Debug, Default)]
 pub struct Assigned {
     tasks: Arc<Observation>,
-    /// Where the other gateways' streams are found.
+    /// Where the other gateways' streams are found: of those that are there, then of those that left, the last one first.
     places: Vec<StreamPlace>,
     observation: Arc<Observation>,
 }
@@ -25,7 +28,7 @@ impl Assigned {
     /// * Where no gateway is able to own a task – ourselves included –, what was said before stays: the API server is away, and the
     ///   others think the same.
     /// * A public address of another gateway that stands in a task is not the task's own: what stands beside it tells where the task
-    ///   is.
+    ///   is. That goes for one that left, too: whoever takes its tasks over finds its addresses there.
     pub fn observation(&self) -> &Arc<Observation> {
         &self.observation
     }
@@ -36,7 +39,13 @@ impl Assigned {
     pub fn next(&self, tasks: Arc<Observation>, gateways: Option<&[Gateway]>, own: &str, now: Timestamp) -> Self {
         let (are_known, gateways) = (gateways.is_some(), gateways.unwrap_or_default());
         let others = || gateways.iter().filter(|gateway| *gateway.name != *own);
-        let places: Vec<StreamPlace> = others().filter_map(|other| other.streams.clone()).collect();
+        let ours = gateways.iter().find(|gateway| *gateway.name == *own);
+        let ours = ours.and_then(|own| own.streams.as_ref());
+        let places = with_left(
+            others().filter_map(|other| other.streams.clone()).collect(),
+            &self.places,
+            ours,
+        );
         let publishes = gateways
             .iter()
             .all(|gateway| *gateway.name != *own || gateway.publishes);
@@ -78,6 +87,20 @@ impl Assigned {
             observation,
         }
     }
+}
+
+/// The places of the others, and those that were known before; not those that are ours now.
+fn with_left(mut places: Vec<StreamPlace>, before: &[StreamPlace], ours: Option<&StreamPlace>) -> Vec<StreamPlace> {
+    let most = places.len() + LEFT_MAX;
+    let is_ours = |place: &StreamPlace| {
+        ours.is_some_and(|ours| ours.holds(&place.address, place.first) || place.holds(&ours.address, ours.first))
+    };
+    for place in before.iter().filter(|place| !is_ours(place)) {
+        if places.len() < most && !places.contains(place) {
+            places.push(place.clone());
+        }
+    }
+    places
 }
 
 /// The task itself where nothing about it is to be said.

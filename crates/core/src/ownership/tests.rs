@@ -248,6 +248,75 @@ fn another_gateways_address_in_a_task_is_not_the_tasks_own() {
     );
 }
 
+fn at(host: &str, first: u16) -> StreamPlace {
+    StreamPlace {
+        address: host.into(),
+        first,
+        last: first + 9,
+    }
+}
+
+fn with_streams(gateway: Gateway, place: StreamPlace) -> Gateway {
+    Gateway {
+        streams: Some(place),
+        ..gateway
+    }
+}
+
+/// `main` at 10.0.0.1, ports 30100 to 30109, sees this task beside each of these lists of others in turn: whose it is, and what it
+/// asks in the end.
+fn seen_beside(task: ObservedTask, others: &[Option<Vec<Gateway>>]) -> (OwningGateway, u16, Option<Arc<str>>) {
+    let main = with_streams(gateway("main", 2, &[]), at("10.0.0.1", 30100));
+    let seen = Arc::new(Observation::new(vec![Arc::new(task)]));
+    let beside = |assigned: Assigned, others: &Option<Vec<Gateway>>| {
+        let all = others
+            .as_ref()
+            .map(|others| [vec![main.clone()], others.clone()].concat());
+        assigned.next(seen.clone(), all.as_deref(), "main", Timestamp::from_secs(1010))
+    };
+    let assigned = others.iter().fold(Assigned::default(), beside);
+    let task = assigned.observation().tasks()[0].clone();
+    let ask = task.requests[0].ask.clone().unwrap();
+    (task.standing.owning_gateway.clone(), ask.port, ask.stream.host)
+}
+
+#[test]
+fn the_address_of_a_gateway_that_left_is_still_not_the_tasks_own() {
+    for host in ["10.0.0.1", "other.example"] {
+        let other = || Some(vec![with_streams(gateway("other", 1, &[]), at(host, 30000))]);
+        let asked = |others: &[_]| seen_beside(stream(host, 30005, Some(22)), others);
+        assert_eq!(asked(&[other()]), (OwningGateway::Another("other".into()), 22, None));
+        let taken_over = (OwningGateway::This, 22, None);
+        assert_eq!(asked(&[other(), Some(vec![])]), taken_over);
+        assert_eq!(asked(&[other(), None, Some(vec![]), Some(vec![])]), taken_over);
+        let third = with_streams(gateway("third", 3, &[]), at("third.example", 30000));
+        assert_eq!(asked(&[other(), Some(vec![third]), Some(vec![])]), taken_over);
+        let unheard_of = (OwningGateway::This, 30005, Some(host.into()));
+        assert_eq!(asked(&[Some(vec![])]), unheard_of, "nothing tells of it");
+    }
+}
+
+#[test]
+fn an_address_of_ours_is_ours_whoever_had_it_before() {
+    let other = with_streams(gateway("other", 1, &[]), at("10.0.0.1", 30095));
+    let asked = seen_beside(stream("10.0.0.1", 30102, Some(22)), &[Some(vec![other]), Some(vec![])]);
+    assert_eq!(asked, (OwningGateway::This, 30102, Some("10.0.0.1".into())));
+}
+
+#[test]
+fn no_more_than_64_gateways_that_left_are_remembered() {
+    let left = |number: u16| {
+        let name = format!("g{number}");
+        Some(vec![with_streams(
+            gateway(&name, 1, &[]),
+            at("10.0.0.2", 20000 + 10 * number),
+        )])
+    };
+    let all: Vec<_> = (0..65).map(left).chain([Some(vec![])]).collect();
+    let asked = |number: u16| seen_beside(stream("10.0.0.2", 20000 + 10 * number, Some(22)), &all).1;
+    assert_eq!((asked(0), asked(1), asked(64)), (20000, 22, 22));
+}
+
 proptest! {
     #[test]
     fn everybody_comes_to_the_same_owner_in_whatever_order_they_see_the_gateways(
