@@ -13,12 +13,14 @@ use portico_core::{
     access::Who,
     audit::{AuditEvent, AuditKind},
     decision::{Decision, Sight, decide},
-    endpoint::{Endpoint, EndpointId, EndpointKey, TaskId},
+    endpoint::{Endpoint, EndpointId, EndpointKey, Protocol, TaskId},
     live::Live,
+    observe::{ObservedTask, Request},
     principal::{Method, Principal, SessionId, User, UserId},
     refusal::Refusal,
     routes::{Resolved, RouteTable},
     secret::Secret,
+    streams::Admission,
 };
 use tokio::time::timeout;
 
@@ -153,15 +155,55 @@ fn gone(table: &RouteTable, endpoint: &Endpoint) -> Option<Refusal> {
     match of_key(table, &endpoint.key) {
         // What is at the old address now may be somebody else's.
         Resolved::Endpoint(now) => (now.upstream != endpoint.upstream).then_some(Refusal::NoEndpoint),
-        Resolved::Refused { refusal, .. } => Some(refusal.clone()),
+        resolved @ Resolved::Refused { refusal, .. } => {
+            let stays = under_another_owner(table, &resolved, endpoint).is_some();
+            (!stays).then(|| refusal.clone())
+        }
         Resolved::Nothing(_) | Resolved::Outside => Some(Refusal::NoEndpoint),
     }
+}
+
+/// A stream's endpoint where it was and under the rule that holds now, if nothing but the gateway that gives its port is another:
+/// what is open stays open. `None` if the table does not tell so.
+fn under_another_owner(table: &RouteTable, resolved: &Resolved<'_>, endpoint: &Endpoint) -> Option<Arc<Endpoint>> {
+    let Resolved::Refused {
+        task,
+        refusal: Refusal::AnotherGatewaysTask { .. },
+    } = resolved
+    else {
+        return None;
+    };
+    let upstream = endpoint.upstream;
+    let is_there = |address: &IpAddr| address.to_canonical() == upstream.ip().to_canonical();
+    let asked = |request: &&Request| request.protocol == endpoint.key.protocol && request.name == endpoint.key.name;
+    let ask = task.requests.iter().find(asked)?.ask.as_ref().ok()?;
+    let is_for_some = ask.access.as_ref().is_some_and(|who| *who != Who::Public);
+    let is_judged = table.policy().streams.as_ref()?.admission == Admission::SignedIn || !is_for_some;
+    if !task.addresses.iter().any(is_there) || !is_judged || asks_http(task, upstream.port()) {
+        return None;
+    }
+    Some(Arc::new(Endpoint {
+        owner: task.owner.clone(),
+        company: task.company.clone(),
+        access: table.policy().access.rule_for(task, ask.access.as_ref()),
+        ..endpoint.clone()
+    }))
+}
+
+/// True if an HTTP endpoint of the task is at this port: its rule is not walked around.
+fn asks_http(task: &ObservedTask, port: u16) -> bool {
+    let is_http = |request: &Request| {
+        request.protocol == Protocol::Http && request.ask.as_ref().is_ok_and(|ask| ask.port == port)
+    };
+    task.requests.iter().any(is_http)
 }
 
 /// May it go on, at an endpoint that is where it was?
 async fn judge(shared: &Shared, table: &RouteTable, exchange: &Exchange) -> Result<(), (CutReason, Refusal)> {
     let endpoint = &exchange.endpoint;
     let resolved = of_key(table, &endpoint.key);
+    let as_it_was = under_another_owner(table, &resolved, endpoint);
+    let resolved = as_it_was.as_ref().map_or(resolved, Resolved::Endpoint);
     let Resolved::Endpoint(now) = resolved else {
         return Ok(());
     };

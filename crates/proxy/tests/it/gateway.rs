@@ -24,7 +24,10 @@ use portico_core::{
     dial::DialRules,
     endpoint::{Prefix, Protocol, TaskId},
     live::{Live, Nudge, Publish, live},
-    observe::{Ask, Observation, ObservedTask, Request, RequestOrigin, Standing, StreamClaims, TaskStatus, Workload},
+    observe::{
+        Ask, Observation, ObservedTask, OwningGateway, Request, RequestOrigin, Standing, StreamClaims, TaskStatus,
+        Workload,
+    },
     port_range::PortRange,
     ports::{self, OpenPorts},
     principal::{CompanyId, SessionId, UserId},
@@ -59,6 +62,9 @@ pub(crate) struct Spec {
     /// The public port of a TCP endpoint; `None` for an HTTP one.
     pub(crate) port: Option<u16>,
     pub(crate) workload: Workload,
+    pub(crate) owning_gateway: OwningGateway,
+    /// Where the task asks for an HTTP endpoint, too.
+    pub(crate) http_port: Option<u16>,
 }
 
 impl Spec {
@@ -75,6 +81,8 @@ impl Spec {
             started: None,
             port: None,
             workload: Workload::Known,
+            owning_gateway: OwningGateway::This,
+            http_port: None,
         }
     }
 
@@ -84,6 +92,33 @@ impl Spec {
             port: Some(port),
             ..Self::at(address)
         }
+    }
+
+    fn requests(&self) -> Vec<Request> {
+        let request = |protocol, port| Request {
+            protocol,
+            name: self.name.map(Into::into),
+            origin: RequestOrigin::Runtime,
+            ask: Ok(Ask {
+                claimed: Some(self.address.ip()),
+                port,
+                prefix: self.prefix,
+                access: self.access.clone(),
+                stream: StreamClaims {
+                    fixed: self.port,
+                    ..StreamClaims::default()
+                },
+            }),
+        };
+        let protocol = if self.port.is_some() {
+            Protocol::Tcp
+        } else {
+            Protocol::Http
+        };
+        let http = self.http_port.map(|port| request(Protocol::Http, port));
+        http.into_iter()
+            .chain([request(protocol, self.address.port())])
+            .collect()
     }
 
     pub(crate) fn observed(&self) -> Arc<ObservedTask> {
@@ -98,28 +133,11 @@ impl Spec {
             status_since: now(),
             started: self.started,
             addresses: vec![self.address.ip()],
-            requests: vec![Request {
-                protocol: if self.port.is_some() {
-                    Protocol::Tcp
-                } else {
-                    Protocol::Http
-                },
-                name: self.name.map(Into::into),
-                origin: RequestOrigin::Runtime,
-                ask: Ok(Ask {
-                    claimed: Some(self.address.ip()),
-                    port: self.address.port(),
-                    prefix: self.prefix,
-                    access: self.access.clone(),
-                    stream: StreamClaims {
-                        fixed: self.port,
-                        ..StreamClaims::default()
-                    },
-                }),
-            }],
+            requests: self.requests(),
             published: Vec::new(),
             standing: Standing {
                 workload: self.workload.clone(),
+                owning_gateway: self.owning_gateway.clone(),
                 ..Standing::default()
             },
         })

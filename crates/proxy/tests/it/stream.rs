@@ -4,6 +4,7 @@ mod admission;
 mod bounds;
 mod bytes;
 mod churn;
+mod owners;
 mod peers;
 mod ports;
 mod proxy_protocol;

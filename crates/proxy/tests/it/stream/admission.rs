@@ -2,7 +2,7 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use portico_core::{access::Who, audit::AuditKind, principal::UserId, streams::Admission};
+use portico_core::{access::Who, audit::AuditKind, observe::OwningGateway, principal::UserId, streams::Admission};
 use portico_proxy::StreamRefusal;
 use tokio::net::TcpStream;
 
@@ -46,6 +46,13 @@ impl Stage {
     fn publish_with(&self, who: &Who) {
         self.gateway
             .publish_with(&specs(&self.echoes, &self.page, self.port), who);
+    }
+
+    /// From now on another gateway gives the task its port.
+    fn moves(&self, who: &Who) {
+        let mut specs = specs(&self.echoes, &self.page, self.port);
+        specs[0].owning_gateway = OwningGateway::Another("other".into());
+        self.gateway.publish_with(&specs, who);
     }
 
     /// Somebody opens the page from 127.0.0.1, with these headers.
@@ -222,6 +229,28 @@ async fn a_tightened_rule_cuts_streams() {
     stage.publish_with(&Who::Owner);
     assert!(is_reset(&mut stream).await);
     assert_eq!(stage.cut().await, "not_allowed");
+}
+
+/// What is open goes on where its task's port is another gateway's to give, under the same rules.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_judged_as_before_when_another_gateway_owns_its_task() {
+    for is_revoked in [true, false] {
+        let stage = Stage::new(Who::Visible).await;
+        let (cookie, id) = stage.gateway.session("bob");
+        stage.comes(&cookie).await;
+        let mut stream = stage.stream().await;
+        stage.moves(&Who::Visible);
+        judged_again(&stage.gateway).await;
+        assert_eq!(echo(&mut stream, b"still there?").await.unwrap(), b"still there?");
+        if is_revoked {
+            let _ = stage.gateway.register.revoke_session(id, &UserId::new("bob")).await;
+        } else {
+            stage.moves(&Who::Owner);
+        }
+        assert!(is_reset(&mut stream).await);
+        let word = if is_revoked { "signed_out" } else { "not_allowed" };
+        assert_eq!(stage.cut().await, word);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
