@@ -178,9 +178,8 @@ impl History {
         }
         self.state = State::Open;
         let (events, limit) = match difference.found {
-            Some(_) if !difference.place.is_shared() => (&mut self.overwritten, settings.overwritten_limit),
-            // The SDK writes the whole runtime back as it read it a moment ago: that is no contest, if it ends. Another gateway's
-            // address in the place of a task's own one is never written over.
+            Some(_) if !difference.may_be_news => (&mut self.overwritten, settings.overwritten_limit),
+            // The SDK writes the whole runtime back as it read it a moment ago: that is no contest, if it ends.
             _ => (&mut self.vanished, settings.vanished_limit),
         };
         events.push_back(now);
@@ -228,6 +227,7 @@ mod tests {
                 found: found.map(Arc::from),
                 wanted: Some(OURS.into()),
                 is_withdrawal: false,
+                may_be_news: false,
             };
             let task = observed();
             match care.judge(&task, vec![place], *now, settings) {

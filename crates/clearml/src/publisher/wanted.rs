@@ -64,6 +64,8 @@ pub(super) struct Difference {
     pub(super) wanted: Option<Arc<str>>,
     /// True if it is to stand there because an endpoint went.
     pub(super) is_withdrawal: bool,
+    /// True if another value there may be the task's own.
+    pub(super) may_be_news: bool,
 }
 
 /// What decides besides the task itself.
@@ -119,6 +121,7 @@ impl Wanted {
                 found: Some(value.clone()),
                 wanted: None,
                 is_withdrawal: true,
+                may_be_news: false,
             })
             .collect();
         let streams = streams::places(routes, &found, &wanted, ground);
@@ -127,6 +130,7 @@ impl Wanted {
             place,
             wanted: Some(value),
             is_withdrawal: false,
+            may_be_news: false,
         }));
         places.extend(streams);
         places.sort_by(|one, other| one.place.cmp(&other.place));

@@ -1,5 +1,7 @@
 //! TCP endpoints: how their public address gets into tasks, and out of them.
 
+mod beside;
+
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use portico_clearml::{Publisher, PublisherSettings, PublisherStatus};
@@ -9,7 +11,7 @@ use portico_core::{
     clock::{Clock, ManualClock},
     dial::DialRules,
     live::{Live, Publish, live},
-    observe::Observation,
+    observe::{Observation, ObservedTask, Workload},
     port_range::PortRange,
     ports::{Leases, OpenPorts, Rules, allocate},
     routes::{Policy, RouteTable},
@@ -39,8 +41,30 @@ struct Gateway {
     _tasks: JoinSet<()>,
 }
 
+/// What is the one gateway's and not the other's.
+struct Place {
+    host: &'static str,
+    queues: &'static [&'static str],
+    /// What became of all pods.
+    workload: Workload,
+    leases: Arc<Leases>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            host: HOST,
+            queues: &[],
+            workload: Workload::Known,
+            leases: Arc::default(),
+        }
+    }
+}
+
 struct Follower {
+    place: Place,
     observation: Live<Observation>,
+    seen: Publish<Observation>,
     may_open: Live<bool>,
     policy: Arc<Policy>,
     table: Publish<RouteTable>,
@@ -50,9 +74,9 @@ struct Follower {
 
 impl Follower {
     async fn run(mut self) {
-        let mut leases = Arc::<Leases>::default();
+        let mut leases = self.place.leases.clone();
         loop {
-            let seen = self.observation.get();
+            let seen = Arc::new(self.through_pods());
             let wishes = RouteTable::wishes(&seen, &self.policy, &leases);
             let book = allocate(&wishes, &leases, &rules(), &BTreeSet::new(), self.clock.now());
             leases = book.leases.clone();
@@ -64,6 +88,7 @@ impl Follower {
                 open: ports.filter(|_| *self.may_open.get()).collect(),
                 ..OpenPorts::default()
             };
+            self.seen.publish(seen);
             self.table.publish(table);
             self.open.publish(open);
             tokio::select! {
@@ -72,6 +97,19 @@ impl Follower {
                 else => return,
             }
         }
+    }
+
+    fn through_pods(&self) -> Observation {
+        let observation = self.observation.get();
+        let tasks = observation.tasks().iter().map(|task| match self.place.workload {
+            Workload::Known => task.clone(),
+            ref workload => {
+                let mut seen = ObservedTask::clone(task);
+                seen.standing.workload = workload.clone();
+                Arc::new(seen)
+            }
+        });
+        Observation::new(tasks.collect())
     }
 }
 
@@ -83,22 +121,27 @@ fn rules() -> Rules {
 }
 
 fn gateway(bench: &Bench, settings: PublisherSettings, opens: bool) -> Gateway {
+    gateway_at(bench, settings, opens, Place::default())
+}
+
+fn gateway_at(bench: &Bench, settings: PublisherSettings, opens: bool, place: Place) -> Gateway {
     let source = run(bench, fast(), None);
     let policy = Arc::new(Policy {
-        queues: Vec::new(),
+        queues: place.queues.iter().map(ToString::to_string).collect(),
         dial: DialRules {
             networks: vec!["10.0.0.0/8".parse().unwrap()],
             ..DialRules::default()
         },
         access: AccessPolicy::only(Who::Owner),
         streams: Some(StreamPolicy {
-            host: HOST.into(),
+            host: place.host.into(),
             range: rules().range,
             admission: Admission::Open,
         }),
     });
     let (publish_table, table) = live(RouteTable::empty(policy.clone()));
     let (publish_status, status) = live(PublisherStatus::default());
+    let (publish_seen, seen) = live(Observation::default());
     let (publish_open, open) = live(OpenPorts::default());
     let (may_open, follow_may_open) = live(opens);
     let site = Site {
@@ -110,6 +153,8 @@ fn gateway(bench: &Bench, settings: PublisherSettings, opens: bool) -> Gateway {
     let publisher = Publisher::with(bench.clearml.clone(), Arc::new(site), true, settings).with_streams(open);
     let shutdown = CancellationToken::new();
     let follower = Follower {
+        place,
+        seen: publish_seen,
         observation: source.observation.clone(),
         may_open: follow_may_open,
         policy,
@@ -121,7 +166,7 @@ fn gateway(bench: &Bench, settings: PublisherSettings, opens: bool) -> Gateway {
     tasks.spawn(follower.run());
     tasks.spawn(publisher.run(
         table.clone(),
-        source.observation.clone(),
+        seen,
         publish_status,
         source.nudge.clone(),
         shutdown.clone(),
@@ -190,6 +235,15 @@ async fn settled(gateway: &Gateway) {
     eventually("nothing pending", || {
         let status = gateway.status.get();
         (status.pending == 0 && status.writes > 0).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the gateway has looked at everything some times more.
+async fn looked_on(bench: &Bench) {
+    let reads = bench.calls("tasks.get_all_ex");
+    eventually("some looks", || {
+        (bench.calls("tasks.get_all_ex") > reads + 20).then_some(())
     })
     .await;
 }
@@ -277,21 +331,13 @@ async fn nothing_is_published_before_the_port_stands_open() {
     let id = bench.emulator().create_task(asking(&session()));
     let gateway = gateway(&bench, quick(), false);
     eventually("a route", || (gateway.table.get().len() == 1).then_some(())).await;
-    let reads = bench.calls("tasks.get_all_ex");
-    eventually("some looks", || {
-        (bench.calls("tasks.get_all_ex") > reads + 20).then_some(())
-    })
-    .await;
+    looked_on(&bench).await;
     assert_eq!(values(&bench, &id, ""), [json!("10.1.2.3"), json!(10022), Value::Null]);
     gateway.may_open.publish(true);
     stands(&bench, &id, "", public("30000", "10022")).await;
     // A port that closes for a moment, as in a restart, takes nothing back.
     gateway.may_open.publish(false);
-    let reads = bench.calls("tasks.get_all_ex");
-    eventually("some looks", || {
-        (bench.calls("tasks.get_all_ex") > reads + 20).then_some(())
-    })
-    .await;
+    looked_on(&bench).await;
     assert_eq!(values(&bench, &id, ""), public("30000", "10022"));
 }
 

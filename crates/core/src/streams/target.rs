@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::{StreamPolicy, address};
 use crate::{
     dial::{DialRules, Undialable},
-    observe::Ask,
+    observe::{Ask, StreamClaims},
     ports::{Lease, Upstream},
     refusal::Refusal,
 };
@@ -48,7 +48,7 @@ pub fn target(ask: &Ask, lease: Option<&Lease>, policy: &StreamPolicy) -> Result
         published: None,
         guesses: [session.and_then(|session| session.address), None, None],
     };
-    if is_own {
+    if is_own || is_published(claims, lease) {
         target.read_own_values(ask, lease, policy);
     } else if let Some(host) = &claims.host {
         let is_published = claims.upstream_port.is_some() && claims.upstream_port != claims.port;
@@ -64,6 +64,30 @@ pub fn target(ask: &Ask, lease: Option<&Lease>, policy: &StreamPolicy) -> Result
     Ok(target)
 }
 
+/// True if the ports that stand in the task are those that were published for this very endpoint, whatever host stands beside them:
+/// the public host is another one since then, or another gateway took ours away. Whoever may edit the task may write our host there
+/// too, and comes to the same: the endpoint leads where it led.
+///
+/// What is told beside these values comes to be remembered while they still stand there: it must not decide what they mean, or they
+/// would mean something else as soon as it is remembered.
+fn is_published(claims: &StreamClaims, lease: Option<&Lease>) -> bool {
+    let Some((lease, upstream)) = lease.and_then(|lease| Some((lease, lease.upstream?))) else {
+        return false;
+    };
+    // What is noted leads there whatever else stands in the task.
+    if claims.noted_port.is_some() {
+        return false;
+    }
+    let is_leased = |port: u16| port == lease.port || lease.former == Some(port);
+    let is_kept_alive = claims.session.as_ref().is_some_and(|session| session.is_kept_alive);
+    let is_remembered = |port: u16| is_kept_alive || port == upstream.port;
+    // An address may be the task's own; then two ports that differ tell that the first is a public one. A name is a gateway's.
+    let is_name = claims.host.as_deref().is_some_and(|host| address(host).is_none());
+    claims.port.is_some_and(is_leased)
+        && claims.upstream_port.is_some_and(is_remembered)
+        && (is_name || claims.port != claims.upstream_port)
+}
+
 fn other_gateway(address: &str) -> Refusal {
     Refusal::OtherGateway {
         address: crate::foreign_text::cut(address).into(),
@@ -71,7 +95,7 @@ fn other_gateway(address: &str) -> Refusal {
 }
 
 impl Target {
-    /// Our own address stands in the task: we wrote it, or a script took it over and wrote a fresh port beside it.
+    /// Our own values stand in the task: we wrote them, or a script took our host over and wrote a fresh port beside it.
     fn read_own_values(&mut self, ask: &Ask, lease: Option<&Lease>, policy: &StreamPolicy) {
         let claims = &ask.stream;
         let is_public = |port: &u16| {

@@ -1,15 +1,16 @@
 //! What tasks claim about public ports and addresses is a hint, and nobody gets anything of another's by it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use portico_core::{
-    observe::{ObservedTask, Request, TaskStatus},
+    observe::{ObservedTask, Request, SessionClaims, TaskStatus},
     ports::Leases,
+    streams::Admission,
 };
 use proptest::prelude::*;
 
 use crate::{
-    gateway::{Gateway, HOST, alices, by, changed, mallory, on, stream},
+    gateway::{Gateway, HOST, alices, by, changed, mallory, on, policy_at, stream},
     world::{request, task, task_id},
 };
 
@@ -157,11 +158,17 @@ fn any_stream() -> impl Strategy<Value = ObservedTask> {
     ];
     let port = || prop_oneof![20..24u16, 29_999..30_004u16];
     let option = |strategy| proptest::option::of(strategy);
+    let session = (any::<bool>(), option(port())).prop_map(|(is_kept_alive, ssh_port)| SessionClaims {
+        address: None,
+        ssh_port,
+        is_kept_alive,
+    });
     let values = (host, port(), option(port()), option(port()), option(port()));
+    let values = (values, proptest::option::of(session));
     (0..5u64, "[ab]", values, any::<bool>(), 1..3u8).prop_map(|(number, owner, values, runs, machine)| {
-        let (host, port, upstream, fixed, noted) = values;
+        let ((host, port, upstream, fixed, noted), session) = values;
         let request = changed(stream(host, port, upstream), |ask| {
-            (ask.stream.fixed, ask.stream.noted_port) = (fixed, noted);
+            (ask.stream.fixed, ask.stream.noted_port, ask.stream.session) = (fixed, noted, session);
         });
         let mut task = on(&format!("10.0.0.{machine}"), by(number, &owner, request));
         if !runs {
@@ -171,14 +178,20 @@ fn any_stream() -> impl Strategy<Value = ObservedTask> {
     })
 }
 
+/// The public host, which another configuration may move.
+fn any_host() -> impl Strategy<Value = &'static str> {
+    prop_oneof![4 => Just(HOST), 1 => Just("other.example.com"), 1 => Just("10.0.0.2")]
+}
+
 proptest! {
     #[test]
     fn whatever_tasks_hold_the_table_is_the_same_by_any_way_and_no_port_has_two_endpoints(
-        steps in proptest::collection::vec(proptest::collection::vec(any_stream(), 0..6), 1..6),
+        steps in proptest::collection::vec((any_host(), proptest::collection::vec(any_stream(), 0..6)), 1..6),
     ) {
         let mut gateway = Gateway::new();
         let mut previous: Option<Leases> = None;
-        for step in steps {
+        for (host, step) in steps {
+            gateway.policy = Arc::new(policy_at(host, Admission::Open));
             gateway.see(step);
             let mut ports = BTreeSet::new();
             for endpoint in gateway.table.endpoints() {

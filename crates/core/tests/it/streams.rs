@@ -55,6 +55,100 @@ fn an_address_that_only_the_task_knew_is_remembered() {
     assert_eq!(gateway.sees(unknown), "30000>10.5.5.5:22");
 }
 
+/// Another gateway with the same public host, which did not know better, took the host out.
+#[test]
+fn a_published_address_without_its_host_leads_where_it_led() {
+    let published = || changed(stream("", 30000, Some(22)), |ask| ask.claimed = None);
+    let mut gateway = Gateway::new();
+    // An address that nobody but the task knew.
+    gateway.sees(alices(stream("10.5.5.5", 22, Some(22))));
+    let leases = gateway.leases.clone();
+    assert_eq!(gateway.sees(alices(published())), "30000>10.5.5.5:22");
+    assert_eq!(gateway.leases, leases, "nothing else is remembered");
+    assert_eq!(gateway.sees(alices(stream(HOST, 30000, Some(22)))), "30000>10.5.5.5:22");
+    // After a reset the script writes no address, and a port of its own, whatever that is.
+    assert_eq!(gateway.sees(alices(stream("", 30000, None))), "30000>10.0.0.1:30000");
+    let mut fresh = Gateway::new();
+    fresh.sees(alices(stream("10.5.5.5", 22, Some(22))));
+    assert_eq!(fresh.sees(alices(stream("", 10022, None))), "30000>10.0.0.1:10022");
+    // Somebody else's lease says nothing.
+    let mut other = Gateway::new();
+    other.sees(alices(stream("10.5.5.5", 22, Some(22))));
+    other.see([alices(stream(HOST, 30000, Some(22))), mallory(published())]);
+    assert_eq!(other.way(2), "30001>10.0.0.9:30000");
+}
+
+#[test]
+fn another_host_moves_an_endpoint_and_not_its_target() {
+    for old in [HOST, "203.0.113.5"] {
+        let mut before = Gateway::with(policy_at(old, Admission::Open));
+        before.sees(alices(stream("10.5.5.5", 22, Some(22))));
+        before.sees(alices(stream(old, 30000, Some(22))));
+        let after = || {
+            let mut gateway = Gateway::with(policy_at("new.example.com", Admission::Open));
+            gateway.leases = before.leases.clone();
+            gateway
+        };
+        let mut gateway = after();
+        assert_eq!(gateway.sees(alices(stream(old, 30000, Some(22)))), "30000>10.5.5.5:22");
+        assert_eq!(
+            gateway.sees(alices(stream("new.example.com", 30000, Some(22)))),
+            "30000>10.5.5.5:22"
+        );
+        // With other values beside it nothing tells that the host was ours.
+        for (port, upstream) in [(30001, Some(22)), (30000, Some(23)), (30000, None)] {
+            let refused = after().sees(alices(stream(old, port, upstream)));
+            assert!(refused == "other_gateway" || refused == "address_refused", "{refused}");
+        }
+        // Nobody comes by it to what another task's lease remembers.
+        let mut gateway = after();
+        gateway.see([
+            alices(stream(old, 30000, Some(22))),
+            mallory(stream(old, 30000, Some(22))),
+        ]);
+        assert_eq!(
+            (gateway.way(1).as_str(), gateway.way(2).as_str()),
+            ("30000>10.5.5.5:22", "other_gateway")
+        );
+    }
+}
+
+/// The owner notes another port, or the SSH server gets a proxy, while the host is gone or another one: what is told comes to be
+/// remembered, and the values that still stand there mean the same afterwards.
+#[test]
+fn what_is_told_beside_published_values_does_not_change_what_they_mean() {
+    let kept = |request, ssh_port| {
+        changed(request, |ask| {
+            ask.stream.session = Some(SessionClaims {
+                address: None,
+                ssh_port: Some(ssh_port),
+                is_kept_alive: true,
+            });
+        })
+    };
+    let noted = |request, port| changed(request, |ask| (ask.port, ask.stream.noted_port) = (port, Some(port)));
+    // The script told no address, and then one of its own beside ports that it did not touch.
+    let mut gateway = Gateway::new();
+    gateway.sees(alices(stream("", 21, None)));
+    for _ in 0..2 {
+        let told = gateway.sees(alices(noted(stream("10.0.0.1", 30000, Some(21)), 5433)));
+        assert_eq!(told, "30000>10.0.0.1:5433");
+    }
+    for old in ["", "old.example.com", "203.0.113.5"] {
+        let published = || changed(stream(old, 30000, Some(22)), |ask| ask.claimed = None);
+        let mut gateway = Gateway::new();
+        gateway.sees(alices(stream("10.5.5.5", 22, Some(22))));
+        for _ in 0..2 {
+            let told = gateway.sees(alices(kept(published(), 10022)));
+            assert_eq!(told, "30000>10.5.5.5:10022", "{old}");
+        }
+        for _ in 0..2 {
+            let told = gateway.sees(alices(noted(published(), 5433)));
+            assert_eq!(told, "30000>10.0.0.1:5433", "{old}");
+        }
+    }
+}
+
 #[test]
 fn a_rerun_without_reset_leads_to_the_new_port_and_not_to_the_stale_upstream_port() {
     let mut gateway = Gateway::new();

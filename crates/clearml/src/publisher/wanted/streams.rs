@@ -8,7 +8,7 @@ use std::{
 
 use portico_core::{
     endpoint::{Endpoint, EndpointKey, Protocol},
-    observe::TaskStatus,
+    observe::{ObservedTask, TaskStatus, Workload},
     ports::{Lease, Upstream},
     refusal::Refusal,
     routes::TaskRoutes,
@@ -46,15 +46,22 @@ pub(super) fn places(routes: &TaskRoutes, found: &Found, others: &Found, ground:
             streams,
             lease: ground.table.ports().leases.of(&key),
         };
+        let refusal = route.and_then(|route| route.outcome.as_ref().err());
         let values = match route.map(|route| &route.outcome) {
             Some(Ok(endpoint)) if is_open(endpoint, ground) => stream.published(endpoint),
             // Its port opens in a moment.
             Some(Ok(_)) => continue,
+            _ if stream.is_another_gateways(task, refusal) => Vec::new(),
             Some(Err(Refusal::CopiedAddress { .. })) | None => stream.cleared(),
             Some(Err(_)) if task.status == TaskStatus::InProgress => stream.restored(),
             Some(Err(_)) => stream.cleared(),
         };
         let is_withdrawal = !matches!(route.map(|route| &route.outcome), Some(Ok(_)));
+        let (host, port) = (stream.place(key::TCP_ADDRESS), stream.place(key::TCP_PORT));
+        // A task that writes its own address writes its port, too. Another host beside our port is another gateway's, which gave
+        // the same port.
+        let stands = |(at, wanted): &Value| *at == port && wanted.is_some() && found.get(at) == wanted.as_ref();
+        let has_port = values.iter().any(stands);
         let values = values
             .into_iter()
             .chain(stream.shown(route.and_then(|route| route.outcome.as_deref().ok())));
@@ -65,6 +72,7 @@ pub(super) fn places(routes: &TaskRoutes, found: &Found, others: &Found, ground:
                     !(is_property && (ground.has_property.is_none() || others.contains_key(place)))
                 })
                 .map(|(place, wanted)| Difference {
+                    may_be_news: place.is_shared() && !(has_port && place == host),
                     found: found.get(&place).cloned(),
                     wanted: wanted.filter(|_| ground.has_property == Some(true) || matches!(place, Place::Runtime(_))),
                     place,
@@ -161,6 +169,17 @@ impl Stream<'_> {
             (self.place(key::TCP_ADDRESS), address),
             (self.place(key::TCP_PORT), Some(upstream.port.to_string().into())),
         ]
+    }
+
+    /// True if our host stands there with another gateway's port: several may have one host, each with ports of its own. So it is
+    /// where nothing tells that the task was ours.
+    fn is_another_gateways(&self, task: &ObservedTask, refusal: Option<&Refusal>) -> bool {
+        let is_elsewhere = matches!(
+            refusal,
+            Some(Refusal::WrongQueue { .. } | Refusal::PodGone | Refusal::NotRunning { .. })
+        );
+        let is_over = task.status.is_ended() || task.standing.workload == Workload::Gone;
+        self.is_public() == Some(false) && (is_elsewhere || is_over && self.lease.is_none())
     }
 
     /// Whether a public port of ours stands beside our address; `None`: our address does not stand there.
