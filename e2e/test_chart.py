@@ -95,6 +95,7 @@ def test_the_roles_grant_what_is_used_and_name_what_can_be_named(chart, name):
     assert rules["state"] == [
         {**secrets, "resourceNames": [f"{lease}-session-keys", f"{lease}-state"], "verbs": ["get", "watch", "update"]},
         {**secrets, "resourceNames": [f"{lease}-observation", f"{lease}-leases"], "verbs": ["get", "update"]},
+        {"apiGroups": ["authorization.k8s.io"], "resources": ["localsubjectaccessreviews"], "verbs": ["create"]},
     ]
     assert not rendering.all("ClusterRole") and not rendering.all("ClusterRoleBinding")
 
@@ -125,7 +126,8 @@ def test_apart_from_the_workloads_only_pods_events_and_leases_are_touched_there(
 
 
 def test_by_default_the_notes_say_that_tasks_can_read_the_secrets(chart):
-    assert "secrets lie in the namespace of the tasks" in chart.render(values()).notes()
+    notes = chart.render(values()).notes()
+    assert "secrets lie in the namespace of the tasks" in notes and "portico_state_readers" in notes
     assert "secrets lie in the namespace of the tasks" not in chart.render(values(workloadNamespace="tasks")).notes()
 
 
@@ -341,6 +343,9 @@ def test_alerts_are_about_the_pods_of_this_release(chart):
     assert not re.fullmatch(selector, "main-portico-other-5d9c7b6f4-x2x9k")
     assert {"PorticoCannotRecordLeases", "PorticoNoPortFree"} <= {rule["alert"] for rule in group["rules"]}
     assert "PorticoNotReady fires for as long as nobody reads the metrics" in rendering.notes()
+    assert "PorticoKeysReadable" not in {rule["alert"] for rule in group["rules"]}, "in the tasks' namespace it would never be silent"
+    (apart,) = chart.render(values(alerts={"enabled": True}, workloadNamespace="tasks")).one("PrometheusRule")["spec"]["groups"]
+    assert "PorticoKeysReadable" in {rule["alert"] for rule in apart["rules"]}
     # Those of "apart" are read.
     assert "nobody reads the metrics:" not in case(chart, "apart").notes()
 
@@ -353,7 +358,8 @@ def test_alerts_ask_for_metrics_that_there_are(chart):
         for suffix in ("_bucket", "_sum", "_count") if kind == "histogram" else ("",):
             there[name + suffix] = (set(re.findall(r"`(\w+)`", labels)), meaning)
     streams = {"routerAddress": "tcp.example.com", "portRange": {"start": 30100, "end": 30101}}
-    (group,) = chart.render(values(alerts={"enabled": True}, streamSession=streams)).one("PrometheusRule")["spec"]["groups"]
+    everything = values(alerts={"enabled": True}, streamSession=streams, workloadNamespace="tasks")
+    (group,) = chart.render(everything).one("PrometheusRule")["spec"]["groups"]
     for rule in group["rules"]:
         # As Prometheus reads it: a name, and behind it what is asked of its labels.
         asked = re.findall(r"\b(portico_\w+)(?:\{([^}]*)\})?", re.sub(r"\{\d+\}", "", rule["expr"]))

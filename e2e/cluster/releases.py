@@ -102,7 +102,7 @@ class Release(Gateway):
         return done.stdout
 
 
-def workload(cluster, namespace, task, queue="gpu-queue", host_network=False, secret=None):
+def workload(cluster, namespace, task, queue="gpu-queue", host_network=False, secret=None, account="default"):
     """The pod of a task as the agent makes it, from a queue of that name; with a key of its owner where agents write it."""
     labels = {"CLEARML": "agent-2214c01d", "clearml-agent-queue": "929b", "clearml-agent-queue-name": queue}
     image = {"image": "portico.local/emulator:dev", "imagePullPolicy": "Never"}
@@ -114,7 +114,7 @@ def workload(cluster, namespace, task, queue="gpu-queue", host_network=False, se
         "env": [{"name": "CLEARML_WORKER_ID", "value": f"vm:0:{task}"}],
     }
     about = {"name": f"clearml-id-{task}", "namespace": namespace, "labels": labels}
-    spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "hostNetwork": host_network, "containers": [container]}
+    spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "hostNetwork": host_network, "serviceAccountName": account, "containers": [container]}
     if secret:
         container["env"].append({"name": "CLEARML_API_SECRET_KEY", "value": secret})
         about["annotations"] = {"ai.clearml.config": secret}

@@ -1,6 +1,7 @@
 """What the gateway may do is what it does; and what the tasks' accounts may do with it, in either kind of installation."""
 
 import base64
+import re
 import ssl
 
 import httpx
@@ -89,9 +90,9 @@ def test_every_right_that_is_granted_is_used_and_no_other(cluster, gateway):
         clearml(cluster, "tasks.stopped", {"task": one, "force": True})
 
 
-def as_task(cluster, gateway, path):
+def as_task(cluster, gateway, path, account="default"):
     """What a program in a task's pod gets from the API server."""
-    token = cluster.kubectl("-n", gateway.workloads, "create", "token", "default").strip()
+    token = cluster.kubectl("-n", gateway.workloads, "create", "token", account).strip()
     headers = {"authorization": f"Bearer {token}"}
     return httpx.get(f"https://{NODE}:6443{path}", headers=headers, verify=ssl.create_default_context(cafile=RUN / "trust/ca.crt"), trust_env=False, timeout=30)
 
@@ -112,6 +113,48 @@ def test_apart_from_the_workloads_no_task_reads_the_keys_of_the_sessions(cluster
         assert found == []
         for kind in ("secrets", "configmaps", "pods"):
             assert as_task(cluster, gateway, f"/api/v1/namespaces/{gateway.namespace}/{kind}").status_code == 403
+
+
+def test_who_may_read_the_keys_of_the_sessions_is_told(cluster, gateway):
+    """By a metric, in the status, and once in the log: nobody apart from the workloads, until somebody lets an account (class 25)."""
+    task = cluster.asking(7000)
+    workload(cluster, gateway.workloads, task)
+    known = ["default"] if gateway.workloads == gateway.namespace else []
+    until(lambda: readers(gateway) == len(known), "the account of the agent's chart is asked about")
+    assert warned(gateway) == known
+    keys = f"{gateway.name}-session-keys"
+    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [keys], "verbs": ["get"]}
+    about = {"name": "reader", "namespace": gateway.namespace}
+    account = {"name": "reader", "namespace": gateway.workloads}
+    rbac = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": about}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"}
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account},
+        {**rbac, "kind": "Role", "rules": [rule]},
+        {**rbac, "kind": "RoleBinding", "roleRef": reference, "subjects": [{"kind": "ServiceAccount", **account}]},
+    )
+    path = f"/api/v1/namespaces/{gateway.namespace}/secrets/{keys}"
+    until(lambda: as_task(cluster, gateway, path, "reader").status_code == 200, "it reads the keys")
+    other = cluster.asking(7000)
+    workload(cluster, gateway.workloads, other, account="reader")
+    until(lambda: readers(gateway) == len(known) + 1, "the other account is found out")
+    assert f"may read the gateway's keys: {', '.join([*known, 'reader'])};" in gateway.says("status")
+    assert warned(gateway) == [*known, "reader"]
+    for one in (task, other):
+        clearml(cluster, "tasks.stopped", {"task": one, "force": True})
+
+
+def readers(gateway):
+    """How many accounts may read the keys; nothing while that is not known."""
+    text = httpx.get(f"http://{gateway.address()}:8013/metrics", trust_env=False, timeout=10).text
+    found = re.search(r"^portico_state_readers (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+def warned(gateway):
+    """The accounts of which the log warns, in the order of its lines."""
+    lines = [line for line in gateway.log().splitlines() if "act as any visitor" in line]
+    return [name for line in lines for name in ("default", "reader") if f'"{name}"' in line]
 
 
 def test_network_policies_are_taken_and_leave_the_tasks_alone_until_told_otherwise(cluster, gateway):

@@ -12,7 +12,7 @@ use std::{
 use portico_core::{
     clock::{Clock, Timestamp},
     endpoint::TaskId,
-    live::{Nudge, Publish},
+    live::{Nudge, Publish, live},
     observe::SourceHealth,
     pods::{Pod, Pods},
 };
@@ -52,12 +52,23 @@ impl PodSettings {
     }
 }
 
+/// The service accounts as which living pods of tasks run, by name.
+pub type Accounts = BTreeSet<Arc<str>>;
+
 /// Watches the pods of a namespace that carry the agent's label, and publishes those that live.
 pub struct PodSource {
     kube: Kube,
     settings: PodSettings,
     clock: Arc<dyn Clock>,
     seen: Seen,
+    accounts: Publish<Accounts>,
+}
+
+/// A living pod, and as which account it runs.
+#[derive(PartialEq)]
+struct Living {
+    pod: Arc<Pod>,
+    account: Arc<str>,
 }
 
 #[derive(Default)]
@@ -84,7 +95,14 @@ impl PodSource {
             settings,
             clock,
             seen,
+            accounts: live(Accounts::new()).0,
         }
+    }
+
+    /// `accounts` tells as which accounts the pods run.
+    #[must_use]
+    pub fn telling(self, accounts: Publish<Accounts>) -> Self {
+        Self { accounts, ..self }
     }
 
     /// Watches until `shutdown`. Only complete lists are published; while the server cannot be asked, the last one stays.
@@ -102,14 +120,23 @@ impl PodSource {
             settings,
             clock,
             mut seen,
+            accounts,
         } = self;
         let place = Place {
             path: format!("/api/v1/namespaces/{}/pods", settings.namespace),
             selector: "labelSelector=CLEARML".to_owned(),
         };
-        let living = |manifest: Manifest| manifest.living(&settings.prefix).map(Arc::new);
-        let tell = |step: Step<'_, Arc<Pod>>| match step {
+        let living = |manifest: Manifest| {
+            let account = manifest.account();
+            let pod = manifest.living(&settings.prefix).map(Arc::new)?;
+            Some(Living { pod, account })
+        };
+        let tell = |step: Step<'_, Living>| match step {
             Step::Complete(known) => {
+                let used: Accounts = known.values().map(|living| living.account.clone()).collect();
+                if *accounts.get() != used {
+                    accounts.publish(used);
+                }
                 let now = seen.take(known, clock.now());
                 if *pods.get() != now {
                     pods.publish(now);
@@ -124,8 +151,8 @@ impl PodSource {
 }
 
 impl Seen {
-    fn take(&mut self, known: &BTreeMap<String, Arc<Pod>>, now: Timestamp) -> Pods {
-        let live: BTreeSet<TaskId> = known.values().map(|pod| pod.task).collect();
+    fn take(&mut self, known: &BTreeMap<String, Living>, now: Timestamp) -> Pods {
+        let live: BTreeSet<TaskId> = known.values().map(|living| living.pod.task).collect();
         self.gone.extend(self.live.difference(&live).map(|task| (*task, now)));
         self.gone
             .retain(|task, since| !live.contains(task) && now.since(*since) < KEEPS_GONE);
@@ -137,6 +164,7 @@ impl Seen {
             }
         }
         self.live = live;
-        Pods::new(known.values().cloned().collect(), self.gone.keys().copied().collect())
+        let pods = known.values().map(|living| living.pod.clone());
+        Pods::new(pods.collect(), self.gone.keys().copied().collect())
     }
 }

@@ -13,7 +13,7 @@ use portico_core::{
     routes::RouteTable,
     site::Site,
 };
-use portico_kubernetes::Gateways;
+use portico_kubernetes::{Gateways, StateReaders};
 use portico_proxy::{Counters, Exchanges, Upstreams};
 
 use crate::{reconcile::Recording, telemetry::readiness::Readiness};
@@ -76,4 +76,6 @@ pub struct ClusterSight {
     pub gateway_health: Live<SourceHealth>,
     /// The tasks that ask for endpoints, wherever their pods are.
     pub tasks: Live<Observation>,
+    /// Who may read the gateway's keys; absent where they are in no Secret.
+    pub state_readers: Option<Live<StateReaders>>,
 }

@@ -66,6 +66,7 @@ struct Annotations {
 #[serde(default, rename_all = "camelCase")]
 struct Spec {
     host_network: bool,
+    service_account_name: Option<String>,
     containers: Vec<Container>,
 }
 
@@ -102,6 +103,14 @@ impl Object for Manifest {
 }
 
 impl Manifest {
+    /// The account as which the pod runs.
+    pub(super) fn account(&self) -> Arc<str> {
+        let named = self.spec.service_account_name.as_deref();
+        // Kubernetes takes no longer name.
+        let named = named.filter(|name| !name.is_empty() && name.len() <= NAME);
+        named.unwrap_or("default").into()
+    }
+
     /// The pod, if it lives – it runs, has an address, and nobody has asked for its end – and runs a task.
     pub(super) fn living(self, prefix: &str) -> Option<Pod> {
         let Self { metadata, spec, status } = self;
@@ -284,6 +293,24 @@ mod tests {
             pod.requests.first().and_then(|request| request.name.as_deref()),
             Some("ui")
         );
+    }
+
+    #[test]
+    fn a_pod_runs_as_the_account_that_it_names_or_the_default() {
+        let long = "x".repeat(NAME + 1);
+        for (named, account) in [
+            (json!("runs-tasks"), "runs-tasks"),
+            (json!(null), "default"),
+            (json!(""), "default"),
+            (json!(long), "default"),
+        ] {
+            let mut pod = pod();
+            pod["spec"]["serviceAccountName"] = named;
+            let manifest: Manifest = serde_json::from_str(&pod.to_string()).expect("a pod");
+            assert_eq!(&*manifest.account(), account);
+        }
+        let manifest: Manifest = serde_json::from_str(&pod().to_string()).expect("a pod");
+        assert_eq!(&*manifest.account(), "default");
     }
 
     #[test]

@@ -4,5 +4,6 @@
 mod gateways;
 mod load;
 mod pods;
+mod review;
 mod secrets;
 mod world;

@@ -12,8 +12,8 @@ use portico_core::{
     state::StateStore,
 };
 use portico_kubernetes::{
-    ACCOUNT, GatewayLease, GatewaySettings, Gateways, Kube, PodSettings, PodSource, SecretNames, SecretStore, Settings,
-    announce, connect,
+    ACCOUNT, Accounts, GatewayLease, GatewaySettings, Gateways, Kube, PodSettings, PodSource, ReviewSettings,
+    SecretNames, SecretStore, Settings, StateReaders, announce, connect, review,
 };
 
 use super::{Ground, joining::Joining, run};
@@ -61,18 +61,50 @@ impl Cluster {
     /// State in four Secrets: neither the keys of all sessions nor the large observation is read with the rest, and leases, which
     /// tasks cause, cannot fill the place of revocations.
     pub(super) fn store(&self, place: &SecretPlace) -> Arc<dyn StateStore> {
-        let secret = |document: &str| format!("{}-{document}", place.secret);
         let own = [
             portico_auth::keys::DOCUMENT,
             super::kept_observation::DOCUMENT,
             crate::reconcile::DOCUMENT,
         ];
         let names = SecretNames {
-            own: own.map(|document| (document.to_owned(), secret(document))).into(),
-            others: secret("state"),
+            own: own
+                .map(|document| (document.to_owned(), secret(place, document)))
+                .into(),
+            others: secret(place, "state"),
         };
-        let namespace = place.namespace.as_ref().unwrap_or(&self.namespace);
-        Arc::new(SecretStore::new(self.kube.clone(), namespace, names))
+        Arc::new(SecretStore::new(self.kube.clone(), self.namespace_of(place), names))
+    }
+
+    fn namespace_of<'a>(&'a self, place: &'a SecretPlace) -> &'a str {
+        place.namespace.as_ref().unwrap_or(&self.namespace)
+    }
+
+    /// Which of these accounts of tasks' pods may read the keys of all sessions. `None` where they are in no Secret.
+    fn review(
+        &self,
+        ground: &Ground,
+        workloads: &str,
+        accounts: Live<Accounts>,
+        supervisor: &mut Supervisor,
+    ) -> Option<Live<StateReaders>> {
+        let place = ground.config.state.kubernetes.as_ref()?;
+        let settings = ReviewSettings {
+            workloads: workloads.to_owned(),
+            namespace: self.namespace_of(place).to_owned(),
+            secret: secret(place, portico_auth::keys::DOCUMENT),
+        };
+        let (publish, readers) = live(StateReaders::default());
+        supervisor.control(
+            "who may read the keys",
+            run(review(
+                self.kube.clone(),
+                settings,
+                accounts,
+                publish,
+                ground.stop.clone(),
+            )),
+        );
+        Some(readers)
     }
 
     /// The tasks as their pods show them. `ours` had pods here before a restart.
@@ -94,7 +126,10 @@ impl Cluster {
         };
         let (publish_pods, pods) = live(Pods::default());
         let (publish_pod_health, pod_health) = live(SourceHealth::default());
+        let (publish_accounts, accounts) = live(Accounts::new());
+        let state_readers = self.review(ground, namespace, accounts, supervisor);
         let source = PodSource::new(self.kube.clone(), PodSettings::of(namespace), clock.clone(), ours);
+        let source = source.telling(publish_accounts);
         supervisor.control(
             "pods",
             run(source.run(publish_pods, publish_pod_health, nudge.clone(), stop.clone())),
@@ -132,6 +167,7 @@ impl Cluster {
             gateways: gateways.clone(),
             gateway_health: gateway_health.clone(),
             tasks: tasks.clone(),
+            state_readers,
         };
         let (observation, seen) = live(Observation::default());
         let (health, known) = live(SourceHealth::default());
@@ -156,6 +192,11 @@ impl Cluster {
         supervisor.control("tasks and pods", run(joining.run(stop.clone())));
         (seen, known, sight)
     }
+}
+
+/// The name of the Secret that holds a document.
+fn secret(place: &SecretPlace, document: &str) -> String {
+    format!("{}-{document}", place.secret)
 }
 
 /// What we say of ourselves.

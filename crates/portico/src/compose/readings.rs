@@ -57,6 +57,10 @@ pub(super) fn of(inside: &Inside, lost: &Lost) -> Readings {
             let proven = sight.health.get().observed;
             now.since(proven.unwrap_or(inside.started))
         }),
+        state_readers: inside.cluster.as_ref().and_then(|sight| {
+            let told = sight.state_readers.as_ref()?.get();
+            told.accounts.as_ref().map(Vec::len)
+        }),
         is_own_key_accepted: match inside.facts.get().key {
             KeyState::Unknown => None,
             KeyState::Accepted => Some(true),

@@ -1,12 +1,15 @@
 //! Kubernetes in the status: the pods that are seen, and the gateways beside this one.
 
 use portico_core::{clock::Timestamp, observe::SourceHealth, ownership::Gateway};
+use portico_kubernetes::StateReaders;
 use serde::Serialize;
 
 use crate::inside::ClusterSight;
 
 /// So many gateways are shown to people; programs get all.
 const SHOWN: usize = 20;
+/// And so many accounts.
+const SHOWN_ACCOUNTS: usize = 5;
 
 /// The namespace whose tasks are served.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -21,6 +24,21 @@ pub(crate) struct Namespace {
     pub(crate) gateways: Vec<Beside>,
     /// Since when their Leases cannot be watched, and why.
     pub(crate) gateways_failing: Option<String>,
+    /// Who may read the gateway's keys; absent where they are in no Secret.
+    pub(crate) state_readers: Option<Readers>,
+}
+
+/// The accounts of tasks' pods that may read the gateway's keys.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Readers {
+    /// Absent while that is not known.
+    pub(crate) accounts: Option<Vec<String>>,
+    /// Of how many accounts the answer is known.
+    pub(crate) asked: usize,
+    /// How many are too many to be asked about.
+    pub(crate) not_asked: usize,
+    /// The gateway's own account may not ask.
+    pub(crate) may_not_ask: bool,
 }
 
 /// One gateway of the namespace.
@@ -51,6 +69,7 @@ impl Namespace {
             failing: failing(&health),
             gateways: sight.gateways.get().iter().map(beside).collect(),
             gateways_failing: failing(&gateway_health),
+            state_readers: sight.state_readers.as_ref().map(|readers| Readers::of(&readers.get())),
         }
     }
 
@@ -74,6 +93,55 @@ impl Namespace {
         }
         if self.gateways.len() > SHOWN {
             line("", format!("and {} more: see --json", self.gateways.len() - SHOWN));
+        }
+        if let Some(readers) = &self.state_readers {
+            readers.lines(line);
+        }
+    }
+}
+
+impl Readers {
+    fn of(told: &StateReaders) -> Self {
+        let accounts = told.accounts.as_ref();
+        Self {
+            accounts: accounts.map(|accounts| accounts.iter().map(ToString::to_string).collect()),
+            asked: told.asked,
+            not_asked: told.not_asked,
+            may_not_ask: told.may_not_ask,
+        }
+    }
+
+    fn lines(&self, line: &mut impl FnMut(&str, String)) {
+        let Self { asked, not_asked, .. } = self;
+        let beyond = match not_asked {
+            0 => String::new(),
+            more => format!("; {more} more accounts were not asked about"),
+        };
+        match self.accounts.as_deref() {
+            None if self.may_not_ask => line(
+                "keys",
+                "not known who may read them: the gateway's account may not create localsubjectaccessreviews".into(),
+            ),
+            None => line("keys", "not known yet who may read them".into()),
+            Some([]) => line(
+                "keys",
+                format!("out of the reach of tasks' accounts, {asked} asked about{beyond}"),
+            ),
+            Some(accounts) => {
+                let some = accounts.get(..SHOWN_ACCOUNTS).unwrap_or(accounts);
+                let more = match accounts.len() - some.len() {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                line(
+                    "warning",
+                    format!(
+                        "tasks' accounts may read the gateway's keys: {}{more}{beyond}; whoever runs a task with one can be anybody \
+                         (docs/how-to/apart-from-the-workloads.md)",
+                        some.join(", ")
+                    ),
+                );
+            }
         }
     }
 }
@@ -105,6 +173,12 @@ fn failing(health: &SourceHealth) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn told(namespace: &Namespace) -> String {
+        let mut told = Vec::new();
+        namespace.lines(&mut |what, words| told.push(format!("{what}: {words}")));
+        told.join("\n")
+    }
+
     #[test]
     fn the_namespace_and_its_gateways_are_told() {
         let gateway = |name: &str, queues: &[&str], publishes| Beside {
@@ -121,11 +195,6 @@ mod tests {
             gateways: vec![gateway("main", &[], true), gateway("trial", &["gpu", "cpu"], false)],
             ..Namespace::default()
         };
-        let told = |namespace: &Namespace| {
-            let mut told = Vec::new();
-            namespace.lines(&mut |what, words| told.push(format!("{what}: {words}")));
-            told.join("\n")
-        };
         assert!(namespace.is_good());
         assert_eq!(
             told(&namespace),
@@ -139,6 +208,41 @@ mod tests {
             told(&namespace).contains("cannot be watched since 3 o'clock"),
             "{}",
             told(&namespace)
+        );
+    }
+
+    #[test]
+    fn who_may_read_the_gateways_keys_is_told() {
+        let readers = |accounts: &[&str]| Readers {
+            accounts: Some(accounts.iter().map(ToString::to_string).collect()),
+            asked: 7,
+            ..Readers::default()
+        };
+        let last = |readers| {
+            let namespace = Namespace {
+                state_readers: Some(readers),
+                ..Namespace::default()
+            };
+            told(&namespace).lines().last().map(str::to_owned).unwrap_or_default()
+        };
+        assert_eq!(last(Readers::default()), "keys: not known yet who may read them");
+        let may_not_ask = Readers {
+            may_not_ask: true,
+            ..Readers::default()
+        };
+        assert!(last(may_not_ask).contains("may not create localsubjectaccessreviews"));
+        assert_eq!(
+            last(readers(&[])),
+            "keys: out of the reach of tasks' accounts, 7 asked about"
+        );
+        let many = Readers {
+            not_asked: 3,
+            ..readers(&["a", "b", "c", "d", "e", "f"])
+        };
+        assert_eq!(
+            last(many),
+            "warning: tasks' accounts may read the gateway's keys: a, b, c, d, e and 1 more; 3 more accounts were not asked about; \
+             whoever runs a task with one can be anybody (docs/how-to/apart-from-the-workloads.md)"
         );
     }
 }

@@ -82,6 +82,7 @@ metrics! {
     SOURCE_FAILING = "portico_source_failing" Gauge ["reason"] "1 with a reason while ClearML cannot be read; absent otherwise.";
     SOURCE_FAILING_SINCE = "portico_source_failing_seconds" Gauge [] "For how long ClearML cannot be read; 0 while it can.";
     KUBERNETES_AGE = "portico_kubernetes_age_seconds" Gauge [] "How long ago Kubernetes proved the list of pods last; absent where no pods are watched.";
+    STATE_READERS = "portico_state_readers" Gauge [] "Service accounts of tasks' pods that may read the Secret with the gateway's keys: whoever runs a task with one can act as any visitor; absent while that is not known.";
     OWN_KEY = "portico_own_key_accepted" Gauge [] "0 while ClearML rejects the gateway's own key; absent before the first answer.";
     PUBLISH_PENDING = "portico_publish_pending" Gauge [] "Tasks whose published URLs are not yet as they should be.";
     PUBLISH_CONTESTED = "portico_publish_contested" Gauge [] "Published values that somebody else keeps overwriting and that Portico has stopped writing.";

@@ -41,6 +41,8 @@ pub struct Readings {
     pub source_failing: Option<(&'static str, Duration)>,
     /// How long ago Kubernetes proved the list of pods last.
     pub kubernetes_age: Option<Duration>,
+    /// How many accounts of tasks' pods may read the gateway's keys.
+    pub state_readers: Option<usize>,
     /// Whether ClearML accepts the gateway's own key.
     pub is_own_key_accepted: Option<bool>,
     /// Tasks that are still to be written.
@@ -181,6 +183,9 @@ impl Collector for Collected {
         }
         if let Some(age) = now.kubernetes_age {
             single(names::KUBERNETES_AGE, age.as_secs_f64())?;
+        }
+        if let Some(readers) = now.state_readers {
+            single(names::STATE_READERS, number(readers))?;
         }
         if let Some(is_accepted) = now.is_own_key_accepted {
             single(names::OWN_KEY, f64::from(u8::from(is_accepted)))?;

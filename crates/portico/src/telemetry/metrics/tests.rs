@@ -66,6 +66,7 @@ fn everything() -> Metrics {
         source_age: Some(Duration::from_millis(1500)),
         source_failing: Some(("timeout", Duration::from_secs(30))),
         kubernetes_age: Some(Duration::from_secs(4)),
+        state_readers: Some(2),
         is_own_key_accepted: Some(true),
         lost: [("access", 1)].into(),
         ..Readings::default()
@@ -109,8 +110,9 @@ fn the_reference_of_the_metrics_is_up_to_date() {
     }
     page.push_str(
         "\nWorth an alarm: `portico_source_failing_seconds > 60`, `portico_kubernetes_age_seconds > 60`, `portico_own_key_accepted == 0`,\n\
-         `portico_publish_contested > 0`, `increase(portico_lost_records_total[10m]) > 0`, `portico_leases_recorded == 0`, `portico_stream_ports{state=\"free\"} == 0` where\n\
-         TCP endpoints are served, and `portico_ready == 0` for more than a minute.\n",
+         `portico_state_readers > 0`, `portico_publish_contested > 0`, `increase(portico_lost_records_total[10m]) > 0`,\n\
+         `portico_leases_recorded == 0`, `portico_stream_ports{state=\"free\"} == 0` where TCP endpoints are served, and `portico_ready == 0` for more\n\
+         than a minute.\n",
     );
     crate::reference::keep("metrics.md", &page);
 }
@@ -178,9 +180,28 @@ fn counts_of_all_threads_are_added() {
         "portico_upstream_requests_total{connection=\"dialed\"} 10",
         "portico_source_age_seconds 1.5",
         "portico_kubernetes_age_seconds 4.0",
+        "portico_state_readers 2.0",
     ] {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
     }
+}
+
+#[test]
+fn what_is_not_known_is_not_told_as_nothing() {
+    let text = Metrics::new(1, Readings::default).text();
+    for unknown in [
+        "portico_state_readers",
+        "portico_own_key_accepted",
+        "portico_source_age_seconds",
+    ] {
+        assert!(!text.contains(unknown), "{text}");
+    }
+    let nobody = || Readings {
+        state_readers: Some(0),
+        ..Readings::default()
+    };
+    let text = Metrics::new(1, nobody).text();
+    assert!(text.lines().any(|told| told == "portico_state_readers 0.0"), "{text}");
 }
 
 #[test]
