@@ -24,6 +24,11 @@ impl Budget {
         }
     }
 
+    /// Takes tokens for calls that were made already. Where there are none left, whoever takes the next one waits for all of them.
+    pub(crate) fn charge(&mut self, calls: u32) {
+        self.tokens -= f64::from(calls);
+    }
+
     /// Takes a token, or tells how long it takes until there is one.
     pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
         let passed = now.saturating_duration_since(self.filled).as_secs_f64();
@@ -54,6 +59,16 @@ mod tests {
             }
         }
         assert!((100..=105).contains(&taken), "{taken}");
+    }
+
+    #[test]
+    fn calls_that_were_charged_are_waited_for() {
+        let start = Instant::now();
+        let mut budget = Budget::new(1.0, 5, start);
+        budget.charge(7);
+        let wait = budget.take(start).unwrap_err();
+        assert_eq!(wait, Duration::from_secs(3));
+        assert_eq!(budget.take(start + wait), Ok(()));
     }
 
     #[test]

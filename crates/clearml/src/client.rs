@@ -136,10 +136,35 @@ impl Clearml {
         self.call_on_behalf_of(None, endpoint, body).await
     }
 
+    /// As [`Self::call`], where no answer of more than `answer_limit` bytes is read.
+    pub(crate) async fn call_within<T: DeserializeOwned>(
+        &self,
+        answer_limit: usize,
+        endpoint: &'static str,
+        body: &impl Serialize,
+    ) -> Result<T, CallError> {
+        self.call_with(None, answer_limit, endpoint, body).await
+    }
+
+    /// The longest answer that is read, in bytes.
+    pub(crate) fn answer_limit(&self) -> usize {
+        self.0.wire.settings().answer_limit
+    }
+
     /// A call with the gateway's own key, on behalf of a user if one is given.
     pub(crate) async fn call_on_behalf_of<T: DeserializeOwned>(
         &self,
         user: Option<&UserId>,
+        endpoint: &'static str,
+        body: &impl Serialize,
+    ) -> Result<T, CallError> {
+        self.call_with(user, self.answer_limit(), endpoint, body).await
+    }
+
+    async fn call_with<T: DeserializeOwned>(
+        &self,
+        user: Option<&UserId>,
+        answer_limit: usize,
         endpoint: &'static str,
         body: &impl Serialize,
     ) -> Result<T, CallError> {
@@ -149,6 +174,7 @@ impl Clearml {
             endpoint,
             credential: Credential::Bearer(token),
             on_behalf_of: user,
+            answer_limit,
         };
         match self.once(call(&token), &body).await {
             Err(error) if error.is_bad_token() => {
@@ -187,6 +213,7 @@ impl Clearml {
                 endpoint,
                 credential,
                 on_behalf_of: None,
+                answer_limit: self.answer_limit(),
             };
             match self.once(call, &body).await {
                 Err(error) if error.is_passing() && failures + 1 < self.0.wire.settings().tries => {

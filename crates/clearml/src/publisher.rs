@@ -264,6 +264,7 @@ impl Publisher {
             }
             let now = self.clearml.clock().now();
             let care = self.cares.entry(task.id).or_default();
+            let is_put_off = care.not_before.is_some_and(|at| now < at);
             match care.judge(task, wanted.places, now, &self.settings) {
                 // Time alone may change this.
                 Turn::Rest if care.is_exhausted(&self.settings) => {}
@@ -276,7 +277,7 @@ impl Publisher {
                     self.write(task, &differences, nudge).await;
                     pending += 1;
                 }
-                Turn::Look(differences) if !is_paused && budget.take(Instant::now()).is_ok() => {
+                Turn::Look(differences) if !is_paused && !is_put_off && budget.take(Instant::now()).is_ok() => {
                     self.last = Some(task.id);
                     self.look(task, differences).await;
                     pending += 1;
@@ -301,7 +302,7 @@ impl Publisher {
                 nudge.nudge();
                 tracing::debug!(task = %task.id, writes, "wrote the task's addresses");
             }
-            Err(error) => self.note_failure(task.id, &error, now),
+            Err(error) => self.note_failure(task.id, &error, now).await,
         }
     }
 
@@ -318,16 +319,20 @@ impl Publisher {
                 let care = self.cares.entry(task.id).or_default();
                 care.note_looked(task, &differences, now, &self.settings);
             }
-            Err(error) => self.note_failure(task.id, &error, now),
+            Err(error) => self.note_failure(task.id, &error, now).await,
         }
     }
 
-    fn note_failure(&mut self, task: TaskId, error: &CallError, now: Timestamp) {
+    async fn note_failure(&mut self, task: TaskId, error: &CallError, now: Timestamp) {
         let care = self.cares.entry(task).or_default();
         care.failures = care.failures.saturating_add(1);
         care.not_before = Some(now.plus(pause(care.failures)));
-        // A refusal concerns this task; everything else concerns the server.
-        if !matches!(error, CallError::Refused { code: 400..=499, .. }) {
+        // A refusal concerns this task, and so does what somebody wrote into it; everything else concerns the server.
+        let concerns_task = match error {
+            CallError::Refused { code: 400..=499, .. } => true,
+            error => error.is_unreadable() && source::is_plain_readable(&self.clearml, task).await,
+        };
+        if !concerns_task {
             self.failures = self.failures.saturating_add(1);
             self.paused_until = Some(Instant::now() + pause(self.failures));
         }

@@ -1,5 +1,6 @@
 //! Which tasks ask for endpoints, seen by asking the ClearML server again and again.
 
+mod aside;
 mod doubt;
 mod joins;
 mod memory;
@@ -10,6 +11,7 @@ mod row;
 mod saved;
 mod streams;
 mod value;
+mod whole;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,10 +29,11 @@ use portico_core::{
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{CallError, Clearml, pause};
+use aside::Aside;
 use doubt::{Doubt, Verdict};
 use memory::Memory;
 use plan::{Plan, Question, Situation, Step};
-use questions::{PAGE, Questions};
+use questions::{List, PAGE, Questions};
 use row::Row;
 pub(crate) use row::{key, suffix};
 pub use saved::Saved;
@@ -97,6 +100,7 @@ pub struct Source {
     settings: SourceSettings,
     clock: Arc<dyn Clock>,
     memory: Memory,
+    aside: Aside,
     initial: Option<Saved>,
     doubt: Option<Doubt>,
     /// The newest change seen, by the server's clock; later ones are asked for.
@@ -160,6 +164,7 @@ impl Source {
             },
             settings,
             memory,
+            aside: Aside::default(),
             observed: initial.as_ref().map(|saved| saved.at),
             initial,
             doubt: None,
@@ -199,6 +204,7 @@ impl Source {
         let mut annotated = self.annotated.clone();
         loop {
             self.take_annotated();
+            self.settle_aside();
             let step = plan.next(Instant::now(), &self.situation());
             let question = match step {
                 Step::Ask(question) => question,
@@ -216,7 +222,9 @@ impl Source {
                 result = self.ask(question) => result,
                 () = shutdown.cancelled() => return,
             };
+            plan.charge(self.questions.take_calls().saturating_sub(1));
             self.note(question, result, &mut plan);
+            self.forget_failures();
             if !self.is_started && self.is_complete() {
                 self.is_started = true;
                 self.memory.touch();
@@ -248,6 +256,8 @@ impl Source {
             is_reading_properties: self.by_property.is_some(),
             has_unlisted: self.memory.has_unlisted(),
             wants_whole: !self.memory.stale(1).is_empty(),
+            is_dividing: self.aside.is_dividing(),
+            wants_again: self.aside.wants_again(now),
             wants_queues: !self.memory.wanted_queues(now, 1).is_empty(),
             wants_workers: self.memory.wants_workers(),
         }
@@ -270,20 +280,11 @@ impl Source {
             Question::Running => self.ask_running().await,
             Question::ByProperty => self.ask_by_property().await,
             Question::Known => self.ask_known().await,
-            Question::Whole => {
-                let ids = self.memory.stale(PAGE);
-                let rows = self.questions.by_id(&ids).await?;
-                self.take(&rows);
-                // One that is no more is for the other question to find out, with its care.
-                for id in &ids {
-                    self.memory.settle(*id);
-                }
-                Ok(())
-            }
+            Question::Whole => self.ask_whole().await,
+            Question::Again => self.ask_again().await,
             Question::Unlisted => {
                 let ids = self.memory.unlisted_after(self.unlisted_after, PAGE);
-                let rows = self.questions.by_id(&ids).await?;
-                self.take(&rows);
+                self.read(List::Ids(&ids)).await?;
                 self.unlisted_after = ids.last().copied().filter(|_| ids.len() >= PAGE);
                 Ok(())
             }
@@ -297,7 +298,7 @@ impl Source {
                 // A server that will not tell knows none: tasks must not wait for it.
                 let (workers, result) = match workers {
                     Ok(workers) => (workers, Ok(())),
-                    Err(error) if error.is_refusal() => (Vec::new(), Err(error)),
+                    Err(error) if error.is_refusal() || error.is_unreadable() => (Vec::new(), Err(error)),
                     Err(error) => return Err(error),
                 };
                 self.has_read.workers = true;
@@ -320,8 +321,7 @@ impl Source {
     /// The newest changes are enough: if one answer does not hold all, the full reads bring the others.
     async fn ask_changes(&mut self) -> Result<(), CallError> {
         let since = self.since.map(|since| back(since, OVERLAP));
-        let rows = self.questions.changes(since).await?;
-        self.take(&rows);
+        let rows = self.read(List::Changes(since)).await?;
         self.since = self.since.max(rows.iter().map(Row::changed).max());
         Ok(())
     }
@@ -329,11 +329,10 @@ impl Source {
     async fn ask_running(&mut self) -> Result<(), CallError> {
         // A pass that fails halfway starts anew.
         let mut pass = self.running.take().unwrap_or_default();
-        let rows = self.questions.running(pass.page).await?;
+        let rows = self.read(List::Running(pass.page)).await?;
         if pass.page == 0 && self.since.is_none() {
             self.since = rows.iter().map(Row::changed).max();
         }
-        self.take(&rows);
         if pass.goes_on(&rows) {
             self.running = Some(pass);
         } else {
@@ -346,8 +345,7 @@ impl Source {
 
     async fn ask_by_property(&mut self) -> Result<(), CallError> {
         let mut pass = self.by_property.take().unwrap_or_default();
-        let rows = self.questions.by_property(pass.page).await?;
-        self.take(&rows);
+        let rows = self.read(List::ByProperty(pass.page)).await?;
         if pass.goes_on(&rows) {
             self.by_property = Some(pass);
         } else {
@@ -372,7 +370,9 @@ impl Source {
         } else {
             self.questions.brief(&asked).await?
         };
+        let now = self.clock.now();
         for brief in &briefs {
+            self.aside.sees(brief.id, brief.changed, now);
             self.memory.take_brief(brief);
         }
         let is_seen = |id: &&TaskId| briefs.iter().any(|brief| brief.id == **id);
@@ -396,15 +396,20 @@ impl Source {
     }
 
     fn take(&mut self, rows: &[Row]) {
+        self.leave_strangers();
+        for row in rows {
+            self.memory.take(row);
+        }
+    }
+
+    /// Forgets what another company's key showed.
+    fn leave_strangers(&mut self) {
         if let Some(company) = self.questions.company()
             && self.memory.has_strangers(&company)
         {
             tracing::warn!("the gateway's key belongs to another company than before: starting anew");
-            self.memory = Memory::default();
+            (self.memory, self.aside) = (Memory::default(), Aside::default());
             self.memory.set_annotated(&self.taken);
-        }
-        for row in rows {
-            self.memory.take(row);
         }
     }
 
@@ -450,6 +455,17 @@ impl Source {
         );
     }
 
+    /// A question that need not be asked any more fails no more.
+    fn forget_failures(&mut self) {
+        let situation = self.situation();
+        self.failing.retain(|question, _| match *question {
+            "whole" => situation.wants_whole,
+            "again" => situation.wants_again,
+            "unlisted" => situation.has_unlisted,
+            _ => true,
+        });
+    }
+
     /// True if a question that the server refuses, for good as it seems, is one without which tasks are still seen.
     fn can_do_without(&mut self, question: Question, error: &CallError) -> bool {
         if question != Question::ByProperty {
@@ -490,6 +506,12 @@ pub(crate) async fn look(clearml: &Clearml, task: TaskId) -> Result<Vec<Publishe
     Ok(row
         .map(|row| requests::published(&row.runtime, row.properties()))
         .unwrap_or_default())
+}
+
+/// True if the server answers about this task as long as it is not asked for what people wrote into it.
+pub(crate) async fn is_plain_readable(clearml: &Clearml, task: TaskId) -> bool {
+    let questions = Questions::new(clearml.clone());
+    questions.plain(List::Ids(&[task])).await.is_ok()
 }
 
 fn back(moment: Timestamp, by: Duration) -> Timestamp {

@@ -46,7 +46,7 @@ pub enum CallError {
     TooLarge {
         /// What was called.
         url: String,
-        /// `Settings::answer_limit`.
+        /// `Settings::answer_limit`, or less.
         limit: usize,
     },
     /// The server rejects the gateway's own key.
@@ -92,6 +92,16 @@ impl CallError {
                 ..
             }
         )
+    }
+
+    /// True if an answer came that cannot be read. What somebody wrote into one task may be the reason.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        matches!(self, Self::BadAnswer { .. } | Self::TooLarge { .. })
+    }
+
+    /// True if a question that asks for less may be answered.
+    pub(crate) fn is_divisible(&self) -> bool {
+        self.is_unreadable() || matches!(self, Self::Timeout { .. })
     }
 
     /// True if the same call may succeed a moment later: the server is busy, restarts, or was not reached.

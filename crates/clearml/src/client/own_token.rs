@@ -83,6 +83,7 @@ impl Clearml {
             endpoint: "auth.login",
             credential: Credential::Basic(&keys.key, &keys.secret),
             on_behalf_of: None,
+            answer_limit: self.answer_limit(),
         };
         let answer: Result<Login, CallError> = self.once(call, &encode(&json!({}))?).await;
         let token = match answer {

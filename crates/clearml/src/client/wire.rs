@@ -41,6 +41,8 @@ pub(super) struct Call<'a> {
     pub(super) credential: Credential<'a>,
     /// On behalf of this user: the server allows it to administrators' keys only.
     pub(super) on_behalf_of: Option<&'a UserId>,
+    /// The longest answer that is read, in bytes.
+    pub(super) answer_limit: usize,
 }
 
 /// An answer as it came.
@@ -108,6 +110,7 @@ impl Wire {
             endpoint,
             credential,
             on_behalf_of,
+            answer_limit,
         } = call;
         let url = format!("{}{endpoint}", self.base);
         let mut request = self
@@ -135,12 +138,11 @@ impl Wire {
             let detail = format!("a redirect to {:?}", one_line(target.unwrap_or_default()));
             return Err(CallError::BadAnswer { url, detail });
         }
-        let body = self.read(&url, answer).await?;
+        let body = self.read(&url, answer, answer_limit).await?;
         Ok(RawAnswer { url, status, body })
     }
 
-    async fn read(&self, url: &str, mut answer: Response) -> Result<Vec<u8>, CallError> {
-        let limit = self.settings.answer_limit;
+    async fn read(&self, url: &str, mut answer: Response, limit: usize) -> Result<Vec<u8>, CallError> {
         let too_large = || CallError::TooLarge {
             url: url.to_owned(),
             limit,

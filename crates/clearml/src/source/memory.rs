@@ -63,7 +63,10 @@ pub(super) struct Brief {
     pub(super) id: TaskId,
     pub(super) status: TaskStatus,
     pub(super) status_since: Option<Timestamp>,
-    pub(super) is_tagged: bool,
+    /// When the task was last changed, by the server's clock.
+    pub(super) changed: Timestamp,
+    /// `None` if it was not told.
+    pub(super) is_tagged: Option<bool>,
 }
 
 impl Memory {
@@ -191,7 +194,8 @@ impl Memory {
             return;
         };
         let runs_again = brief.status == TaskStatus::InProgress && known.task.status != TaskStatus::InProgress;
-        if known.is_tagged != brief.is_tagged || known.keys.is_none() || runs_again {
+        let is_tag_moved = brief.is_tagged.is_some_and(|is_tagged| is_tagged != known.is_tagged);
+        if is_tag_moved || known.keys.is_none() || runs_again {
             self.stale.insert(brief.id);
         }
         let status_since = brief.status_since.unwrap_or(known.task.status_since);
@@ -266,6 +270,11 @@ impl Memory {
         let left = |known: &Known| !known.is_tagged && known.task.status.is_ended() && !known.task.published.is_empty();
         let ended = self.tasks.iter().filter(|(_, known)| left(known));
         self.stale.extend(ended.map(|(id, _)| *id));
+    }
+
+    /// This task must be read whole.
+    pub(super) fn want_whole(&mut self, id: TaskId) {
+        self.stale.insert(id);
     }
 
     /// A task was read whole, or could not be.

@@ -26,6 +26,8 @@ pub(super) enum Question {
     Whole,
     /// Tasks for which pods ask and that no other question shows, by their ids, page by page.
     Unlisted,
+    /// Tasks that were set aside, whole.
+    Again,
     /// Whether any task runs at all.
     Anything,
     /// Under which addresses the workers are known.
@@ -44,6 +46,7 @@ impl Question {
             Self::ByProperty => "by_property",
             Self::Whole => "whole",
             Self::Unlisted => "unlisted",
+            Self::Again => "again",
             Self::Anything => "anything",
             Self::Workers => "workers",
             Self::Queues => "queues",
@@ -75,6 +78,10 @@ pub(super) struct Situation {
     pub(super) has_unlisted: bool,
     /// Known tasks must be read whole.
     pub(super) wants_whole: bool,
+    /// An answer could not be read, so that they are read in small parts.
+    pub(super) is_dividing: bool,
+    /// Tasks that were set aside may be tried again.
+    pub(super) wants_again: bool,
     /// Tasks name queues whose names are not known.
     pub(super) wants_queues: bool,
     /// Running tasks name workers whose addresses are not known.
@@ -101,11 +108,13 @@ pub(super) struct Plan {
     is_nudged: bool,
     was_nudged: bool,
     was_workers: bool,
+    was_whole: bool,
     /// When a question was asked last, and what a full pass cost.
     full: Option<Instant>,
     full_cost: u32,
     workers: Option<Instant>,
     queues: Option<Instant>,
+    again: Option<Instant>,
     anything: Option<Instant>,
     is_started: bool,
 }
@@ -114,6 +123,9 @@ pub(super) struct Plan {
 const LOOK_UP: Duration = Duration::from_secs(3);
 /// An answer that lacked tasks is asked for again after this at the earliest: what was wrong with it takes a moment to pass.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// Tasks that were set aside are tried again after so many turns at the earliest.
+const AGAIN: u32 = 8;
 
 impl Plan {
     pub(super) fn new(settings: SourceSettings, now: Instant) -> Self {
@@ -126,10 +138,12 @@ impl Plan {
             is_nudged: false,
             was_nudged: false,
             was_workers: false,
+            was_whole: false,
             full: None,
             full_cost: 0,
             workers: None,
             queues: None,
+            again: None,
             anything: None,
             is_started: false,
         }
@@ -154,6 +168,11 @@ impl Plan {
         }
     }
 
+    /// A question took so many calls besides the one that it was planned with.
+    pub(super) fn charge(&mut self, calls: u32) {
+        self.budget.charge(calls);
+    }
+
     /// What to do now. A question counts as asked.
     pub(super) fn next(&mut self, now: Instant, situation: &Situation) -> Step {
         let not_before = self.next_turn.max(self.paused_until);
@@ -168,7 +187,9 @@ impl Plan {
 
     fn choose(&mut self, now: Instant, situation: &Situation) -> Question {
         let is_due = |last: Option<Instant>, every: Duration| last.is_none_or(|last| now.duration_since(last) >= every);
-        if situation.wants_whole {
+        // Every other question at most while tasks that cannot be read are looked for: the others must not wait for them.
+        self.was_whole = situation.wants_whole && !(situation.is_dividing && self.was_whole);
+        if self.was_whole {
             return Question::Whole;
         }
         if situation.is_doubtful {
@@ -189,6 +210,10 @@ impl Plan {
         if wants_workers || is_usual {
             self.workers = Some(now);
             return Question::Workers;
+        }
+        if situation.wants_again && is_due(self.again, self.settings.busy * AGAIN) {
+            self.again = Some(now);
+            return Question::Again;
         }
         if !self.is_started && situation.is_reading {
             self.full_cost += 1;

@@ -40,6 +40,8 @@ const BUSY: Situation = Situation {
     is_reading_properties: false,
     has_unlisted: false,
     wants_whole: false,
+    is_dividing: false,
+    wants_again: false,
     wants_queues: false,
     wants_workers: false,
 };
@@ -68,6 +70,26 @@ fn tasks_that_no_list_shows_are_looked_at_every_few_seconds_and_the_changes_wait
             assert!(changes <= Duration::from_secs(5), "{changes:?} in {situation:?}");
         }
     }
+}
+
+#[test]
+fn tasks_that_cannot_be_read_take_every_other_question_at_most() {
+    let situation = Situation {
+        wants_whole: true,
+        is_dividing: true,
+        wants_again: true,
+        ..BUSY
+    };
+    let asked = an_hour(situation, None);
+    let count = |question| asked.iter().filter(|(_, asked)| *asked == question).count();
+    assert!(count(Question::Whole) > 1000);
+    assert!(count(Question::Whole) <= asked.len() / 2 + 1);
+    assert!(
+        (100..=450).contains(&count(Question::Again)),
+        "{}",
+        count(Question::Again)
+    );
+    assert!(longest_gap(&asked, &[Question::Changes, Question::Running]) <= Duration::from_secs(8));
 }
 
 #[test]

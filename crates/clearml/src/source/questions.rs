@@ -1,6 +1,12 @@
 //! The questions as calls, and what of their answers is believed.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use portico_core::{
     clock::Timestamp,
@@ -30,15 +36,63 @@ struct Tasks<T> {
     tasks: Vec<T>,
 }
 
+/// Which tasks are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum List<'a> {
+    /// Tagged tasks that changed at or after that time, whatever their status, the newest changes first; without it, those that run.
+    Changes(Option<Timestamp>),
+    /// A page of the tagged tasks that run.
+    Running(usize),
+    /// A page of the running tasks with the property `portico`.
+    ByProperty(usize),
+    /// These.
+    Ids(&'a [TaskId]),
+}
+
+impl List<'_> {
+    /// The question, and its page.
+    fn question(self) -> (Value, usize) {
+        match self {
+            Self::Changes(since) => {
+                let mut body = json!({"system_tags": [TAG], "order_by": ["-last_change"]});
+                match since {
+                    Some(since) => body["last_change"] = json!([format!(">={}", stamp(since))]),
+                    None => body["status"] = json!(["in_progress"]),
+                }
+                (body, 0)
+            }
+            Self::Running(page) => (
+                json!({"system_tags": [TAG], "status": ["in_progress"], "order_by": ["id"]}),
+                page,
+            ),
+            // The filter is on the stored name of the property: the server filters on the fields of parameters by equality.
+            Self::ByProperty(page) => (
+                json!({
+                    "hyperparams.properties.portico.name": ["portico"], "status": ["in_progress"], "order_by": ["id"],
+                }),
+                page,
+            ),
+            Self::Ids(ids) => (json!({"id": texts(ids)}), 0),
+        }
+    }
+}
+
+/// What nobody but the server writes: a question for no more than this is answered whatever stands in a task.
+const PLAIN_FIELDS: [&str; 5] = ["id", "status", "status_changed", "last_change", "company"];
+
 /// Asks, with the gateway's own key, and believes only answers about its own company.
-#[derive(Clone)]
 pub(super) struct Questions {
     clearml: Clearml,
+    /// How many calls were made.
+    calls: AtomicU32,
 }
 
 impl Questions {
     pub(super) fn new(clearml: Clearml) -> Self {
-        Self { clearml }
+        Self {
+            clearml,
+            calls: AtomicU32::new(0),
+        }
     }
 
     /// The company of the gateway's own key, once the server was asked anything.
@@ -46,50 +100,50 @@ impl Questions {
         self.clearml.facts().get().company.clone()
     }
 
-    /// Tagged tasks that changed at or after `since`, whatever their status, the newest changes first; without `since`, those that
-    /// run.
-    pub(super) async fn changes(&self, since: Option<Timestamp>) -> Result<Vec<Row>, CallError> {
-        let mut body = json!({"system_tags": [TAG], "order_by": ["-last_change"]});
-        match since {
-            Some(since) => body["last_change"] = json!([format!(">={}", stamp(since))]),
-            None => body["status"] = json!(["in_progress"]),
-        }
-        self.whole(body, 0).await
+    /// How many calls were made since this was asked last.
+    pub(super) fn take_calls(&self) -> u32 {
+        self.calls.swap(0, Ordering::Relaxed)
     }
 
-    /// Tagged tasks that run.
-    pub(super) async fn running(&self, page: usize) -> Result<Vec<Row>, CallError> {
-        self.whole(
-            json!({"system_tags": [TAG], "status": ["in_progress"], "order_by": ["id"]}),
-            page,
-        )
-        .await
+    /// The longest answer that is read, in bytes.
+    pub(super) fn answer_limit(&self) -> usize {
+        self.clearml.answer_limit()
     }
 
-    /// Running tasks with the property `portico`. The filter is on the stored name of the property: the server filters on the
-    /// fields of parameters by equality.
-    pub(super) async fn by_property(&self, page: usize) -> Result<Vec<Row>, CallError> {
-        let body = json!({
-            "hyperparams.properties.portico.name": ["portico"], "status": ["in_progress"], "order_by": ["id"],
-        });
-        self.whole(body, page).await
+    /// Tasks, whole. An answer of more than `limit` bytes is not read.
+    pub(super) async fn whole(&self, list: List<'_>, limit: usize) -> Result<Vec<Row>, CallError> {
+        let mut fields: Vec<&str> = FIELDS.to_vec();
+        fields.push(PROPERTIES);
+        self.tasks(list, &fields, limit).await
     }
 
     /// Tasks by their ids, whole.
     pub(super) async fn by_id(&self, ids: &[TaskId]) -> Result<Vec<Row>, CallError> {
-        self.whole(json!({"id": texts(ids)}), 0).await
+        self.whole(List::Ids(ids), self.answer_limit()).await
+    }
+
+    /// Tasks without anything that somebody else than the server wrote.
+    pub(super) async fn plain(&self, list: List<'_>) -> Result<Vec<Row>, CallError> {
+        self.tasks(list, &PLAIN_FIELDS, self.answer_limit()).await
     }
 
     /// What became of tasks, by their ids.
     pub(super) async fn brief(&self, ids: &[TaskId]) -> Result<Vec<Brief>, CallError> {
-        let fields = json!(["id", "status", "status_changed", "system_tags", "company"]);
-        let rows = self.tasks(json!({"id": texts(ids)}), &fields, 0).await?;
+        let list = List::Ids(ids);
+        let mut fields: Vec<&str> = PLAIN_FIELDS.to_vec();
+        fields.push("system_tags");
+        let (rows, has_tags) = match self.tasks(list, &fields, self.answer_limit()).await {
+            // Tags are written by everybody, and to any length.
+            Err(error) if error.is_unreadable() => (self.plain(list).await?, false),
+            rows => (rows?, true),
+        };
         let brief = |row: &Row| {
             Some(Brief {
                 id: row.id()?,
                 status: row.status(),
                 status_since: moment(row.status_changed.as_deref()),
-                is_tagged: row.is_tagged(),
+                changed: row.changed(),
+                is_tagged: has_tags.then(|| row.is_tagged()),
             })
         };
         Ok(rows.iter().filter_map(brief).collect())
@@ -101,6 +155,7 @@ impl Questions {
             "status": ["in_progress"], "only_fields": ["id", "company", "status"], "search_hidden": true,
             "allow_public": false, "page": 0, "page_size": 1,
         });
+        self.count();
         let answer: Tasks<Row> = self.clearml.call("tasks.get_all_ex", &body).await?;
         self.believe(&answer.tasks)?;
         Ok(!answer.tasks.is_empty())
@@ -123,6 +178,7 @@ impl Questions {
             user: Option<Reference>,
         }
         let body = json!({"last_seen": WORKER_SECONDS});
+        self.count();
         let answer: Workers = self.clearml.call("workers.get_all", &body).await?;
         let companies = answer
             .workers
@@ -153,6 +209,7 @@ impl Questions {
         }
         let body =
             json!({"id": ids, "only_fields": ["id", "name"], "search_hidden": true, "page": 0, "page_size": PAGE});
+        self.count();
         let answer: Queues = self.clearml.call("queues.get_all", &body).await?;
         Ok(answer
             .queues
@@ -161,21 +218,21 @@ impl Questions {
             .collect())
     }
 
-    async fn whole(&self, body: Value, page: usize) -> Result<Vec<Row>, CallError> {
-        let mut fields: Vec<&str> = FIELDS.to_vec();
-        fields.push(PROPERTIES);
-        self.tasks(body, &json!(fields), page).await
-    }
-
-    async fn tasks(&self, mut body: Value, fields: &Value, page: usize) -> Result<Vec<Row>, CallError> {
-        body["only_fields"] = fields.clone();
+    async fn tasks(&self, list: List<'_>, fields: &[&str], limit: usize) -> Result<Vec<Row>, CallError> {
+        let (mut body, page) = list.question();
+        body["only_fields"] = json!(fields);
         body["search_hidden"] = json!(true);
         body["allow_public"] = json!(false);
         body["page"] = json!(page);
         body["page_size"] = json!(PAGE);
-        let answer: Tasks<Row> = self.clearml.call("tasks.get_all_ex", &body).await?;
+        self.count();
+        let answer: Tasks<Row> = self.clearml.call_within(limit, "tasks.get_all_ex", &body).await?;
         self.believe(&answer.tasks)?;
         Ok(answer.tasks)
+    }
+
+    fn count(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
     fn believe(&self, rows: &[Row]) -> Result<(), CallError> {

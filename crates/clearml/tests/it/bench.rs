@@ -60,6 +60,23 @@ impl Bench {
         (Self::at(server, |settings| settings.api_host = url), stub)
     }
 
+    /// The same server, which hands on a runtime's `"~"` as `NaN`, as Python's JSON does with that number.
+    pub(crate) async fn that_answers_nan() -> (Self, Stub) {
+        let server = Server::start(Emulator::new(Seed::default(), FeatureSet::Advanced))
+            .await
+            .unwrap();
+        let spoil = |answer: &mut [u8]| {
+            for at in 0..answer.len().saturating_sub(2) {
+                if answer[at..].starts_with(br#""~""#) {
+                    answer[at..at + 3].copy_from_slice(b"NaN");
+                }
+            }
+        };
+        let stub = Stub::between(server.address(), |_| None, spoil).await;
+        let url = stub.url.clone();
+        (Self::at(server, |settings| settings.api_host = url), stub)
+    }
+
     pub(crate) fn emulator(&self) -> &Emulator {
         self.server.emulator()
     }

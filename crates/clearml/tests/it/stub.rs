@@ -17,13 +17,18 @@ pub(crate) struct Stub {
 impl Stub {
     /// `answer` gets the call's name and gives a whole HTTP answer, or nothing.
     pub(crate) async fn before(server: SocketAddr, answer: fn(&str) -> Option<String>) -> Self {
+        Self::between(server, answer, |_| ()).await
+    }
+
+    /// The same, where `spoil` changes what the server answers, but not its length.
+    pub(crate) async fn between(server: SocketAddr, answer: fn(&str) -> Option<String>, spoil: fn(&mut [u8])) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, server, answer));
+                connections.spawn(serve(stream, server, answer, spoil));
             }
         });
         Self { url, _tasks: tasks }
@@ -31,7 +36,7 @@ impl Stub {
 }
 
 /// One call, then the connection ends, as the emulated server does it.
-async fn serve(mut stream: TcpStream, server: SocketAddr, answer: fn(&str) -> Option<String>) {
+async fn serve(mut stream: TcpStream, server: SocketAddr, answer: fn(&str) -> Option<String>, spoil: fn(&mut [u8])) {
     let mut request = Vec::new();
     let head = loop {
         if let Some(end) = request.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
@@ -62,6 +67,7 @@ async fn serve(mut stream: TcpStream, server: SocketAddr, answer: fn(&str) -> Op
         upstream.write_all(&request).await.unwrap();
         let mut answer = Vec::new();
         upstream.read_to_end(&mut answer).await.unwrap();
+        spoil(&mut answer);
         answer
     };
     // A client that went away is the test's business.
