@@ -17,6 +17,9 @@ use crate::{
 };
 use known::Known;
 
+/// Each of these hands out what a Secret holds.
+const READING: [&str; 3] = ["get", "list", "watch"];
+
 /// Whose rights are asked about, and to what.
 #[derive(Clone, Debug)]
 pub struct ReviewSettings {
@@ -72,13 +75,22 @@ pub async fn review(
             () = shutdown.cancelled() => return,
         }
         let Some((_, account)) = next else { continue };
-        let question = settings.question(&account);
         let answer = tokio::select! {
-            answer = kube.post::<Answer>(&path, &question) => answer,
+            answer = may_read(&kube, &path, &settings, &account) => answer,
             () = shutdown.cancelled() => return,
         };
-        settings.note(&mut known, &account, answer.map(|answer| answer.status.allowed));
+        settings.note(&mut known, &account, answer);
     }
+}
+
+async fn may_read(kube: &Kube, path: &str, settings: &ReviewSettings, account: &str) -> Result<bool, ApiError> {
+    for verb in READING {
+        let answer: Answer = kube.post(path, &settings.question(account, verb)).await?;
+        if answer.status.allowed {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[derive(Deserialize)]
@@ -92,7 +104,7 @@ struct Verdict {
 }
 
 impl ReviewSettings {
-    fn question(&self, account: &str) -> Value {
+    fn question(&self, account: &str, verb: &str) -> Value {
         let Self {
             workloads,
             namespace,
@@ -105,7 +117,7 @@ impl ReviewSettings {
                 // As the server sees such an account: rights may be given to all of a namespace.
                 "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{workloads}"), "system:authenticated"],
                 "resourceAttributes": {
-                    "namespace": namespace, "verb": "get", "version": "v1", "resource": "secrets", "name": secret,
+                    "namespace": namespace, "verb": verb, "version": "v1", "resource": "secrets", "name": secret,
                 },
             },
         })

@@ -99,6 +99,13 @@ impl SecretStore {
         if found.map(|found| found.version) != expected {
             return Err(StoreError::Conflict);
         }
+        // Packed it might find room, and nobody would read it again.
+        if body.len() > layout::MOST {
+            let (name, namespace, mib) = (self.name(key), &self.namespace, layout::MOST >> 20);
+            return Err(StoreError::Failed(format!(
+                "the Secret {name} in the namespace {namespace} cannot hold so much: {key} is longer than {mib} MiB"
+            )));
+        }
         let version = expected.unwrap_or(0) + 1;
         put(secret, key, version, body);
         Ok(version)

@@ -16,7 +16,7 @@ const PACKED: &str = "gzip";
 /// read by whoever looks at the Secret.
 const PACKED_FROM: usize = 64 << 10;
 /// The longest document: a few bytes could be made to unpack to more memory than there is.
-const MOST: u64 = 64 << 20;
+pub(super) const MOST: usize = 64 << 20;
 
 /// Why an entry that is there is no document. None of it quotes the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,8 +79,11 @@ fn packed(body: &[u8]) -> Option<Vec<u8>> {
 
 fn unpacked(packed: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
-    let length = GzDecoder::new(packed).take(MOST + 1).read_to_end(&mut body).ok()?;
-    (length as u64 <= MOST).then_some(body)
+    let length = GzDecoder::new(packed)
+        .take(MOST as u64 + 1)
+        .read_to_end(&mut body)
+        .ok()?;
+    (length <= MOST).then_some(body)
 }
 
 /// An entry's name: the key itself where Kubernetes allows it, otherwise its digits behind an underscore.
@@ -160,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_unpacks_to_too_much_is_no_document() {
-        let zeros = vec![0; usize::try_from(MOST).expect("a length") + 1];
+        let zeros = vec![0; MOST + 1];
         let bomb = packed(&zeros).expect("it is long");
         assert!(bomb.len() < 1 << 20);
         let entry = STANDARD.encode([b"1 gzip\n".as_slice(), &bomb].concat());

@@ -119,3 +119,13 @@ async fn an_entry_that_becomes_unreadable_ends_the_wait_for_a_change() {
     let told = told(wait.await.unwrap());
     assert!(told.starts_with("the entry keys of the Secret portico-state"), "{told}");
 }
+
+#[tokio::test]
+async fn what_could_not_be_read_again_is_not_written() {
+    let mut bench = bench(secret(&[]), secret(&[])).await;
+    let told = told(bench.store.put_if_version("x", None, vec![0; layout::MOST + 1]).await);
+    assert!(told.ends_with("cannot hold so much: x is longer than 64 MiB"), "{told}");
+    while let Ok(method) = bench.asked.try_recv() {
+        assert_eq!(method, "GET");
+    }
+}

@@ -33,15 +33,15 @@ async fn gateway(world: &World) -> Kube {
 /// Lets an account of the tasks read Secrets there, all or these.
 async fn let_read(there: &World, tasks: &World, account: &str, names: &[&str]) {
     let subject = json!({"kind": "ServiceAccount", "name": account, "namespace": tasks.namespace});
-    bind(there, account, names, &subject).await;
+    bind(there, account, names, "get", &subject).await;
     let name = names.first().copied().unwrap_or(KEYS);
     let reads = json!({"resource": "secrets", "verb": "get", "name": name});
     may(there, &tasks.namespace, account, &reads).await;
 }
 
-async fn bind(there: &World, name: &str, names: &[&str], subject: &Value) {
+async fn bind(there: &World, name: &str, names: &[&str], verb: &str, subject: &Value) {
     let rbac = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}", there.namespace);
-    let rule = json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": ["get"]});
+    let rule = json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": [verb]});
     let role = json!({"metadata": {"name": name}, "rules": [rule]});
     there.ask(Method::POST, &format!("{rbac}/roles"), &role).await;
     let binding = json!({
@@ -150,25 +150,31 @@ async fn beside_the_tasks_the_agents_account_reads_the_keys() {
     assert_eq!(names(&told), Some(vec!["default"]));
 }
 
-#[tokio::test]
-async fn a_right_of_all_accounts_of_a_namespace_counts() {
+/// A right of all accounts of the tasks' namespace.
+async fn told_of(verb: &str) {
     let (there, tasks) = (World::new().await, World::new().await);
     let kube = gateway(&there).await;
     let group = format!("system:serviceaccounts:{}", tasks.namespace);
     let all = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group});
-    bind(&there, "all", &[], &all).await;
-    may(
-        &there,
-        &tasks.namespace,
-        "any",
-        &json!({"resource": "secrets", "verb": "get", "name": KEYS}),
-    )
-    .await;
+    bind(&there, "all", &[], verb, &all).await;
+    let reads = json!({"resource": "secrets", "verb": verb, "name": KEYS});
+    may(&there, &tasks.namespace, "any", &reads).await;
     run_as(&tasks, 1, Some("any")).await;
     let mut running = JoinSet::new();
     let mut readers = watch(kube, &there, &tasks, &mut running);
     let told = until(&mut readers, "the answer", |readers| readers.asked == 1).await;
-    assert_eq!(names(&told), Some(vec!["any"]));
+    assert_eq!(names(&told), Some(vec!["any"]), "{verb}");
+}
+
+#[tokio::test]
+async fn a_right_of_all_accounts_of_a_namespace_counts() {
+    told_of("get").await;
+}
+
+#[tokio::test]
+async fn whoever_may_list_or_watch_the_keys_reads_them() {
+    told_of("list").await;
+    told_of("watch").await;
 }
 
 #[tokio::test]
