@@ -241,6 +241,7 @@ impl Source {
             wants_whole: !self.memory.stale(1).is_empty(),
             is_dividing: self.aside.is_dividing(),
             wants_again: self.aside.wants_again(now),
+            is_suspecting: self.aside.is_suspecting(),
             wants_queues: !self.memory.wanted_queues(now, 1).is_empty(),
             wants_workers: self.memory.wants_workers(),
         }

@@ -55,14 +55,24 @@ impl Source {
             Question::Workers => {
                 let workers = self.questions.workers().await;
                 let now = self.clock.now();
-                // A server that will not tell knows none: tasks must not wait for it.
-                let (workers, result) = match workers {
-                    Ok(workers) => (workers, Ok(())),
-                    Err(error) if error.is_refusal() || error.is_unreadable() => (Vec::new(), Err(error)),
+                let result = match workers {
+                    Ok(workers) => {
+                        self.memory.take_workers(workers, now);
+                        Ok(())
+                    }
+                    // A server that will not tell knows none: tasks must not wait for it.
+                    Err(error) if error.is_refusal() => {
+                        self.memory.take_workers(Vec::new(), now);
+                        Err(error)
+                    }
+                    // It knows some, which stay where they were: what somebody else's worker reports moves nobody's.
+                    Err(error) if error.is_unreadable() => {
+                        self.memory.miss_workers();
+                        Err(error)
+                    }
                     Err(error) => return Err(error),
                 };
                 self.has_read.workers = true;
-                self.memory.take_workers(workers, now);
                 result
             }
             Question::Queues => {

@@ -12,8 +12,10 @@ use crate::client::CallError;
 
 /// The most tasks that are set aside.
 const TASKS_MAX: usize = 10_000;
-/// The most that are tried again at once, and the most that are set aside at once.
+/// The most that are tried again at once.
 const PART_MAX: usize = 32;
+/// The most that are set aside at once: those in bad company wait until they are read again.
+const TOGETHER_MAX: usize = 4;
 /// One more is set aside at once for each so many that were: many of them must not take long.
 const PATIENCE: usize = 16;
 /// A task that could not be read is tried again after so long even if it did not change, and one that no list shows any more is
@@ -39,9 +41,10 @@ pub(super) struct Aside {
 /// One task that is set aside.
 #[derive(Debug)]
 struct Unread {
-    /// When it was last changed, by the server's clock, if it could not be read alone since. The others were in bad company, perhaps.
+    /// When it was last changed, by the server's clock, if it was tried alone since. The others were in bad company, perhaps.
     changed: Option<Timestamp>,
-    failures: u32,
+    /// When it could not be read though it was alone.
+    failed: Option<Timestamp>,
     tried: Timestamp,
     seen: Timestamp,
 }
@@ -112,7 +115,7 @@ impl Aside {
 
     /// So few that could not be read together are set aside.
     pub(super) fn is_smallest(&self, tasks: usize) -> bool {
-        tasks <= (1 + self.tasks.len() / PATIENCE).min(PART_MAX)
+        tasks <= (1 + self.tasks.len() / PATIENCE).min(TOGETHER_MAX)
     }
 
     /// So many could not be read together: fewer are asked for next.
@@ -126,7 +129,7 @@ impl Aside {
             if self.tasks.len() < TASKS_MAX {
                 self.tasks.entry(id).or_insert(Unread {
                     changed: None,
-                    failures: 0,
+                    failed: None,
                     tried: now,
                     seen: now,
                 });
@@ -154,11 +157,18 @@ impl Aside {
         self.tasks.values().any(|task| task.is_due(now))
     }
 
+    /// True if some were in bad company, perhaps: whoever owns them did nothing wrong.
+    pub(super) fn is_suspecting(&self) -> bool {
+        self.tasks
+            .values()
+            .any(|task| task.changed.is_none() && task.failed.is_none())
+    }
+
     /// Those whose turn it is to be tried again: one that was read alone before is alone again, the others are together.
     pub(super) fn due(&self, now: Timestamp) -> Vec<TaskId> {
         let due = self.tasks.iter().filter(|(_, task)| task.is_due(now));
         let mut due: Vec<_> = due
-            .map(|(id, task)| (task.changed.is_some(), task.tried, *id, task.failures == 0))
+            .map(|(id, task)| (task.changed.is_some(), task.tried, *id, task.failed.is_none()))
             .collect();
         due.sort_unstable();
         if let Some((.., id, false)) = due.first() {
@@ -175,9 +185,16 @@ impl Aside {
         }
     }
 
-    /// These could be read again.
-    pub(super) fn take_back(&mut self, ids: impl Iterator<Item = TaskId>) {
-        self.forget(ids);
+    /// These, changed then, could be read again. One that failed lately is read alone for a while: whoever writes into it what cannot be
+    /// read now and then hinders nobody else.
+    pub(super) fn take_back(&mut self, tasks: &[(TaskId, Timestamp)], now: Timestamp) {
+        for (id, changed) in tasks {
+            let Some(task) = self.tasks.get_mut(id) else { continue };
+            (task.changed, task.tried) = (Some(*changed), now);
+            if task.failed.is_none_or(|failed| now.since(failed) >= RETRY) {
+                self.tasks.remove(id);
+            }
+        }
         self.again = self.again.saturating_mul(2).min(PART_MAX);
     }
 
@@ -191,8 +208,7 @@ impl Aside {
             return false;
         };
         (task.changed, task.tried, task.seen) = (Some(*changed), now, now);
-        task.failures = task.failures.saturating_add(1);
-        task.failures == 1
+        task.failed.replace(now).is_none()
     }
 
     /// Forgets tasks that no list shows any more.
@@ -258,7 +274,8 @@ mod tests {
                 let tasks: Vec<_> = due.iter().map(|id| (*id, NOON)).collect();
                 aside.is_news(&tasks, NOON);
             } else {
-                aside.take_back(due.into_iter());
+                let tasks: Vec<_> = due.iter().map(|id| (*id, NOON)).collect();
+                aside.take_back(&tasks, NOON);
             }
         }
         questions
@@ -280,7 +297,7 @@ mod tests {
     fn a_page_of_bad_tasks_takes_few_questions_and_the_good_ones_among_them_come_back() {
         let mut aside = Aside::default();
         let questions = read_all(&mut aside, ids(0..500), |_| true);
-        assert!(questions <= 100, "{questions}");
+        assert!(questions <= 200, "{questions}");
         let is_bad = |task: &TaskId| *task < id(490);
         try_again(&mut aside, is_bad);
         assert_eq!(aside.ids().collect::<Vec<_>>(), ids(0..490));
@@ -296,6 +313,27 @@ mod tests {
         let later = NOON.plus(Duration::from_secs(1));
         assert!(aside.sees(id(0), later, later) && aside.wants_again(later));
         assert!(!aside.is_news(&[(id(0), later)], later), "it is told once");
+    }
+
+    #[test]
+    fn a_task_that_can_be_read_now_and_then_stays_alone_for_a_while() {
+        let mut aside = Aside::default();
+        aside.set_aside(ids(0..1).into_iter(), NOON);
+        aside.is_news(&[(id(0), NOON)], NOON);
+        let later = |secs| NOON.plus(Duration::from_secs(secs));
+        aside.sees(id(0), later(1), later(1));
+        aside.take_back(&[(id(0), later(1))], later(1));
+        assert!(
+            aside.sees(id(0), later(1), later(2)) && !aside.wants_again(later(2)),
+            "it was read"
+        );
+        assert!(aside.sees(id(0), later(3), later(3)), "it is not read with others");
+        assert_eq!(aside.due(later(3)), [id(0)]);
+        assert!(!aside.is_news(&[(id(0), later(3))], later(3)), "it is told once");
+        let end = later(3).plus(RETRY);
+        assert_eq!(aside.due(end), [id(0)]);
+        aside.take_back(&[(id(0), later(3))], end);
+        assert!(aside.is_quiet());
     }
 
     #[test]

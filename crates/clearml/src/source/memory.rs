@@ -329,18 +329,28 @@ impl Memory {
 
     /// Takes a complete list of workers.
     pub(super) fn take_workers(&mut self, workers: Vec<WorkerReport>, now: Timestamp) {
-        let mut running = self
+        let named = self.named_workers();
+        self.join(|joins| {
+            joins.set_workers(workers.into_iter(), now);
+            joins.count_misses(named.into_iter());
+        });
+    }
+
+    /// Nobody waits for workers of which nothing is known; those that are known stay.
+    pub(super) fn miss_workers(&mut self) {
+        let named = self.named_workers();
+        self.join(|joins| joins.count_misses(named.into_iter()));
+    }
+
+    /// The workers that running tasks name.
+    fn named_workers(&self) -> Vec<Arc<str>> {
+        let running = self
             .tasks
             .values()
             .filter(|known| known.task.status == TaskStatus::InProgress);
-        let wanted: Vec<Arc<str>> = running
-            .by_ref()
+        running
             .filter_map(|known| known.keys.as_ref()?.worker.clone())
-            .collect();
-        self.join(|joins| {
-            joins.set_workers(workers.into_iter(), now);
-            joins.count_misses(wanted.into_iter());
-        });
+            .collect()
     }
 
     /// The ids of queues whose names are not known.

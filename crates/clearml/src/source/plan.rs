@@ -82,6 +82,8 @@ pub(super) struct Situation {
     pub(super) is_dividing: bool,
     /// Tasks that were set aside may be tried again.
     pub(super) wants_again: bool,
+    /// Some of them were in bad company, perhaps.
+    pub(super) is_suspecting: bool,
     /// Tasks name queues whose names are not known.
     pub(super) wants_queues: bool,
     /// Running tasks name workers whose addresses are not known.
@@ -124,8 +126,9 @@ const LOOK_UP: Duration = Duration::from_secs(3);
 /// An answer that lacked tasks is asked for again after this at the earliest: what was wrong with it takes a moment to pass.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
-/// Tasks that were set aside are tried again after so many turns at the earliest.
+/// Tasks that were set aside are tried again after so many turns at the earliest, those that were in bad company after fewer.
 const AGAIN: u32 = 8;
+const AGAIN_SOON: u32 = 2;
 
 impl Plan {
     pub(super) fn new(settings: SourceSettings, now: Instant) -> Self {
@@ -211,7 +214,8 @@ impl Plan {
             self.workers = Some(now);
             return Question::Workers;
         }
-        if situation.wants_again && is_due(self.again, self.settings.busy * AGAIN) {
+        let again = if situation.is_suspecting { AGAIN_SOON } else { AGAIN };
+        if situation.wants_again && is_due(self.again, self.settings.busy * again) {
             self.again = Some(now);
             return Question::Again;
         }

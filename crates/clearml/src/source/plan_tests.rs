@@ -42,6 +42,7 @@ const BUSY: Situation = Situation {
     wants_whole: false,
     is_dividing: false,
     wants_again: false,
+    is_suspecting: false,
     wants_queues: false,
     wants_workers: false,
 };

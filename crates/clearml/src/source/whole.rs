@@ -111,7 +111,7 @@ impl Source {
             }
             rows => {
                 self.take(&rows?);
-                self.aside.take_back(ids.into_iter());
+                self.aside.take_back(&tasks, now);
             }
         }
         Ok(())
@@ -141,6 +141,7 @@ fn warn(task: Option<&TaskId>, error: &CallError) {
         task = task.map(tracing::field::display),
         reason = error.reason(),
         "what clearml answers about this task cannot be read, because of what somebody wrote into it, such as NaN or megabytes of \
-         text: it is left out until it changes, and all others are served (its owner should stop it, and reset or delete it)"
+         text: it is left out, or stays as it was read last, until it changes, and all others are served (its owner should stop it, and \
+         reset or delete it)"
     );
 }

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     bench::{Bench, eventually},
     publisher::{ROUTER, gateway, published, quick, settled},
-    source::{Running, asking, fast, run},
+    source::{Running, asking, fast, register_worker, run},
 };
 
 /// What the server answers as `NaN`.
@@ -193,6 +193,27 @@ async fn workers_about_whom_no_answer_can_be_read_keep_no_source_from_starting()
     running.sees("the task", &id, |_| true).await;
     let failing = eventually("the failure", || running.health.get().failing.clone()).await;
     assert_eq!(failing.reason, "bad_answer");
+}
+
+#[tokio::test]
+async fn a_worker_about_which_no_answer_can_be_read_takes_nobody_elses_address_away() {
+    let (bench, _stub) = Bench::that_answers_nan().await;
+    let id = asking(bench.emulator());
+    bench.emulator().set(&id, "last_worker", json!("node1:gpu0"));
+    register_worker(&bench, "node1:gpu0").await;
+    let running = run(&bench, fast(), None);
+    let has_address = |task: &ObservedTask| !task.addresses.is_empty();
+    running.sees("the worker", &id, has_address).await;
+    register_worker(&bench, "~").await;
+    eventually("the failure", || running.health.get().failing.clone()).await;
+    // A worker that is told of no longer keeps its address for ten minutes.
+    bench.clock.advance(Duration::from_mins(11));
+    let asked = bench.calls("workers.get_all");
+    eventually("two more answers", || {
+        (bench.calls("workers.get_all") > asked + 2).then_some(())
+    })
+    .await;
+    assert!(running.task(&id).is_some_and(|task| has_address(&task)));
 }
 
 #[tokio::test]

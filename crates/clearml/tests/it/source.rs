@@ -143,7 +143,7 @@ async fn a_worker_s_address_vouches_for_its_tasks() {
 }
 
 /// The agent's call, by the agent's own way: HTTP with a key.
-async fn register_worker(bench: &Bench, worker: &str) {
+pub(crate) async fn register_worker(bench: &Bench, worker: &str) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let body = json!({"worker": worker, "timeout": 600}).to_string();
     let token = bench.emulator().token("alice").unwrap();
