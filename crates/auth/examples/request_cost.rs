@@ -53,7 +53,9 @@ const BROWSER: [(&str, &str); 13] = [
 async fn main() {
     let mut arguments = std::env::args().skip(1);
     let part = arguments.next().unwrap_or_else(|| "both".into());
-    let count: usize = arguments.next().map_or(1000, |count| count.parse().unwrap());
+    let count: usize = arguments
+        .next()
+        .map_or(1000, |count| count.parse().expect("the second argument is a number"));
     let world = World::new().await;
     let sent = request(&world);
     let names = world.gatekeeper.names();
@@ -61,7 +63,7 @@ async fn main() {
     for _ in 0..count {
         let mut headers = black_box(&sent).clone();
         if part != "strip" && part != "none" {
-            let identified = world.identify(&headers).await.unwrap();
+            let identified = world.identify(&headers).await.expect("the session was opened above");
             assert!(identified.session.is_some());
             if part == "note" {
                 let session = identified.session.as_deref();
@@ -83,7 +85,7 @@ fn request(world: &World) -> HeaderMap {
     verified.token = Secret::new(&*token);
     world.server.script().tokens.insert(token, (verified.clone(), true));
     let session = world.sessions.open(&verified, OpenedBy::Password);
-    let session = world::pair(&world.sessions.set_cookie(&session).unwrap());
+    let session = world::pair(&world.sessions.set_cookie(&session).expect("a cookie is text"));
     let cookie = format!(
         "_xsrf=2|f00dcafe|0123456789abcdef0123456789abcdef|1800000000; username-gw-example-com=\"2|1:0|10:1800000000|\
          4:user|32:bm9ib2R5IGtub3dzIHdoYXQgaXMgaW4gaXQ=|0123456789abcdef0123456789abcdef\"; {session}; theme=dark"
@@ -92,6 +94,9 @@ fn request(world: &World) -> HeaderMap {
     for (name, value) in BROWSER {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    headers.insert(http::header::COOKIE, cookie.parse().unwrap());
+    headers.insert(
+        http::header::COOKIE,
+        cookie.parse().expect("it was written above in ASCII"),
+    );
     headers
 }

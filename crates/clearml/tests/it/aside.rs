@@ -73,6 +73,15 @@ async fn hides_no_other(bench: &Bench, running: &Running, broken: &[String]) {
     running.sees("another new task", &last, |_| true).await;
 }
 
+/// The first observation holds all others, and later ones do.
+async fn starts_beside(bench: &Bench, ids: &[String]) {
+    let good: Vec<String> = (0..20).map(|_| asking(bench.emulator())).collect();
+    let running = run(bench, fast(), None);
+    running.is_up().await;
+    assert!(good.iter().all(|id| running.task(id).is_some()));
+    hides_no_other(bench, &running, ids).await;
+}
+
 #[tokio::test]
 async fn a_number_that_json_does_not_know_hides_no_other_task() {
     let (bench, _stub) = Bench::that_answers_nan().await;
@@ -87,15 +96,8 @@ async fn a_number_that_json_does_not_know_hides_no_other_task() {
 #[tokio::test]
 async fn a_source_starts_beside_a_number_that_json_does_not_know() {
     let (bench, _stub) = Bench::that_answers_nan().await;
-    let good: Vec<String> = (0..20).map(|_| asking(bench.emulator())).collect();
     let ids: Vec<String> = (0..3).map(|_| broken(bench.emulator(), not_a_number())).collect();
-    let running = run(&bench, fast(), None);
-    running.is_up().await;
-    assert!(
-        good.iter().all(|id| running.task(id).is_some()),
-        "the first observation is complete"
-    );
-    hides_no_other(&bench, &running, &ids).await;
+    starts_beside(&bench, &ids).await;
 }
 
 #[tokio::test]
@@ -113,15 +115,8 @@ async fn runtimes_that_fill_an_answer_hide_no_other_task() {
 #[tokio::test]
 async fn a_source_starts_beside_runtimes_that_fill_an_answer() {
     let bench = short_answers().await;
-    let good: Vec<String> = (0..20).map(|_| asking(bench.emulator())).collect();
     let ids: Vec<String> = (0..5).map(|_| broken(bench.emulator(), very_long())).collect();
-    let running = run(&bench, fast(), None);
-    running.is_up().await;
-    assert!(
-        good.iter().all(|id| running.task(id).is_some()),
-        "the first observation is complete"
-    );
-    hides_no_other(&bench, &running, &ids).await;
+    starts_beside(&bench, &ids).await;
 }
 
 #[tokio::test]
